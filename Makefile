@@ -1,0 +1,56 @@
+# Everything starts here: `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FOLDER ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-zA-Z_-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: pyproject.toml requirements/dev.txt
+	@echo "==> Making $(VENV) (about half a minute the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8,<1"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python "uv>=0.8,<1"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/.ready ## Make the development environment in .venv
+
+.PHONY: demo
+demo: $(VENV)/.ready ## Run the main job without a cluster (FOLDER=… for other files)
+	@FOLDER="$(FOLDER)" $(BIN)/python examples/quickstart/demo.py
+
+.PHONY: check
+check: $(VENV)/.ready ## Format, lint, types, import contracts, unit and architecture tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit tests/architecture
+
+.PHONY: test
+test: check ## Everything that proves the product: a real PostgreSQL and a real Kubernetes API server included
+	$(BIN)/python -m pytest -q tests/conformance tests/integration tests/contract tests/cluster tests/e2e tests/benchmarks
+
+.PHONY: format
+format: $(VENV)/.ready ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lock
+lock: ## Resolve the dependencies again into requirements/
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra operator --extra embedded --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra operator pyproject.toml -o requirements/operator.txt
+
+.PHONY: clean
+clean: ## Remove what was built here (the tool cache stays)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -1,0 +1,1 @@
+"""The operator's SQL on the system database."""

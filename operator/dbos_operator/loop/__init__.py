@@ -1,0 +1,1 @@
+"""One loop per system database: observe, decide, apply, report."""

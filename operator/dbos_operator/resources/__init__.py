@@ -1,0 +1,1 @@
+"""Values of the three kinds: what a manifest says, parsed once."""

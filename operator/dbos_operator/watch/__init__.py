@@ -1,0 +1,1 @@
+"""The kopf face: watch events become the desired state."""

@@ -1,0 +1,1 @@
+"""The `dbos` command."""

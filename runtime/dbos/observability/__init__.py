@@ -1,0 +1,1 @@
+"""What operators of an application see."""

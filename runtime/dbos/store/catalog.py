@@ -1,0 +1,68 @@
+"""Named SQL statements, read from the .sql files of a package.
+
+A file holds statements that start with a line `-- name`; `{schema}` stands for the quoted system
+schema and `:parameter` for a bound value. The lines of comment that follow say why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+_TITLE = re.compile(r"^-- ([a-z][a-z0-9_]*)$", re.MULTILINE)
+_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
+
+
+def quote_identifier(name: str) -> str:
+    """A name as PostgreSQL reads it literally, whatever characters it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Catalog(Mapping[str, str]):
+    """The statements of a package by name, ready for psycopg (`%(parameter)s`)."""
+
+    def __init__(self, statements: Mapping[str, str]) -> None:
+        self._statements = dict(statements)
+
+    @classmethod
+    def load(cls, *packages: str, schema: str) -> Catalog:
+        """Read every .sql file of the packages, for one system schema.
+
+        Raises ValueError when two statements share a name.
+        """
+        statements: dict[str, str] = {}
+        for package in packages:
+            for name, text in _read(files(package)):
+                if name in statements:
+                    raise ValueError(f"statement {name!r} is defined twice in {', '.join(packages)}")
+                statements[name] = _bind(text, schema)
+        return cls(statements)
+
+    def __getitem__(self, name: str) -> str:
+        return self._statements[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._statements)
+
+    def __len__(self) -> int:
+        return len(self._statements)
+
+
+def _read(folder: Traversable) -> Iterator[tuple[str, str]]:
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if not file.name.endswith(".sql"):
+            continue
+        text = file.read_text(encoding="utf-8")
+        titles = list(_TITLE.finditer(text))
+        ends = [title.start() for title in titles[1:]] + [len(text)]
+        for title, end in zip(titles, ends, strict=True):
+            yield title[1], text[title.end() : end]
+
+
+def _bind(text: str, schema: str) -> str:
+    statement = _COMMENT.sub("", text).strip().rstrip(";").replace("%", "%%")
+    statement = _PARAMETER.sub(r"%(\1)s", statement)
+    return statement.replace("{schema}", quote_identifier(schema).replace("%", "%%"))

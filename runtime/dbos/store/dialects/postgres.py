@@ -1,0 +1,180 @@
+"""PostgreSQL by psycopg 3: connections in autocommit, prepared statements, one round trip a statement.
+
+SQLAlchemy is the pool that connections come from; statements go to the driver directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import dict_row
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from dbos.store.catalog import Catalog
+from dbos.store.operation import Row, Statement
+
+Driver: TypeAlias = "psycopg.Connection[Any]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """How many connections, and how each introduces and limits itself."""
+
+    size: int = 20
+    application_name: str = "dbos_transact"
+    connect_timeout_seconds: int = 10
+    idle_transaction_timeout_seconds: float = 60
+    statement_timeout_seconds: float | None = None
+    recycle_seconds: float = -1
+    """Age at which a connection is replaced at its next checkout; -1 keeps it."""
+    prepared: bool = True
+    """False behind a proxy that pools transactions."""
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse_url(text: str) -> URL:
+    """The URL of a PostgreSQL database, for psycopg 3.
+
+    Raises ValueError, without the password, for text that is no URL or names another database.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("expected a database URL such as postgresql://user:password@host:5432/name") from None
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ValueError(f"expected a postgresql:// URL, got {url.drivername}://")
+    if not url.database:
+        raise ValueError(f"expected a database name at the end of {url.render_as_string(hide_password=True)}")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def open_engine(url: URL, settings: PoolSettings) -> Engine:
+    """A pool of connections in autocommit. Nothing is connected yet."""
+    options: dict[str, Any] = {
+        "pool_size": settings.size,
+        "max_overflow": 0,
+        "pool_timeout": 30,
+        "pool_recycle": settings.recycle_seconds,
+        "isolation_level": "AUTOCOMMIT",
+        **settings.engine_options,
+    }
+    arguments = {
+        "application_name": settings.application_name,
+        "connect_timeout": settings.connect_timeout_seconds,
+        **options.pop("connect_args", {}),
+    }
+    engine = create_engine(url, connect_args=arguments, **options)
+    event.listen(engine, "connect", lambda driver, _record: configure(driver, settings))
+    return engine
+
+
+def configure(driver: Driver, settings: PoolSettings) -> None:
+    """Set what every new connection needs, once."""
+    driver.autocommit = True
+    driver.prepare_threshold = 1 if settings.prepared else None
+    timeouts = {"idle_in_transaction_session_timeout": settings.idle_transaction_timeout_seconds}
+    if settings.statement_timeout_seconds is not None:
+        timeouts["statement_timeout"] = settings.statement_timeout_seconds
+    for name, seconds in timeouts.items():
+        if seconds > 0:
+            driver.execute("SELECT set_config(%s, %s, false)", (name, f"{int(seconds * 1000)}ms"))
+
+
+class PostgresConnection:
+    """A driver connection that knows the statements of a catalogue."""
+
+    __slots__ = ("_catalog", "driver")
+
+    def __init__(self, driver: Driver, catalog: Catalog) -> None:
+        self.driver = driver
+        self._catalog = catalog
+
+    def execute(self, statement: Statement) -> list[Row]:
+        """Perform one statement; its rows as dictionaries (empty when it returns none)."""
+        with self.driver.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(self._catalog[statement.name].encode(), statement.parameters)
+            return cursor.fetchall() if cursor.description is not None else []
+
+    def execute_together(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Perform statements in one round trip and one transaction: all of them or none."""
+        cursors = []
+        with self.driver.pipeline(), self.driver.transaction():
+            for statement in statements:
+                cursor = self.driver.cursor(row_factory=dict_row)
+                cursor.execute(self._catalog[statement.name].encode(), statement.parameters)
+                cursors.append(cursor)
+        return [cursor.fetchall() if cursor.description is not None else [] for cursor in cursors]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction around what runs inside; an exception rolls it back."""
+        with self.driver.transaction():
+            yield
+
+
+class ConnectionSource:
+    """Connections of one engine for one catalogue."""
+
+    def __init__(self, engine: Engine, catalog: Catalog) -> None:
+        self._engine = engine
+        self._catalog = catalog
+
+    @contextmanager
+    def connection(self) -> Iterator[PostgresConnection]:
+        """A connection out of the pool, for the length of the block.
+
+        A connection that broke meanwhile does not go back.
+        """
+        pooled = self._engine.raw_connection()
+        try:
+            driver = pooled.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            driver.autocommit = True
+            yield PostgresConnection(driver, self._catalog)
+        except BaseException as error:
+            if is_connection_lost(error):
+                pooled.invalidate(error)
+            raise
+        finally:
+            pooled.close()
+
+    def dedicated(self) -> PostgresConnection:
+        """A connection that leaves the pool for good; the caller closes its driver."""
+        pooled = self._engine.raw_connection()
+        driver = pooled.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        pooled.detach()
+        driver.autocommit = True
+        return PostgresConnection(driver, self._catalog)
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self._engine.dispose()
+
+
+_LOST_CLASSES = ("08", "53", "57")
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the connection, not the statement, failed: trying again on another one is right."""
+    original = getattr(error, "orig", None) or error
+    if not isinstance(original, psycopg.Error):
+        return False
+    state = original.sqlstate
+    if state is None:
+        return isinstance(original, psycopg.OperationalError | psycopg.InterfaceError)
+    if isinstance(original, errors.QueryCanceled):
+        return False
+    return state.startswith(_LOST_CLASSES) or state == "25P03"
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether another transaction was in the way: serialization failure, deadlock, lock not available."""
+    return isinstance(error, errors.SerializationFailure | errors.DeadlockDetected | errors.LockNotAvailable)

@@ -1,0 +1,37 @@
+"""An operation is store logic that yields named statements; a driver performs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One call of a named statement of a catalogue, with its bound parameters."""
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+Operation = Generator[Statement, list[Row], T]
+
+
+def perform(operation: Operation[T], execute: Callable[[Statement], list[Row]]) -> T:
+    """Run an operation to its end; an error of a statement is raised inside the operation first."""
+    try:
+        statement = next(operation)
+        while True:
+            try:
+                rows = execute(statement)
+            except Exception as error:  # noqa: BLE001 -- the operation decides; what it does not catch comes out of throw()
+                statement = operation.throw(error)
+            else:
+                statement = operation.send(rows)
+    except StopIteration as done:
+        result: T = done.value
+        return result

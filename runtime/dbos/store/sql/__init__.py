@@ -1,0 +1,1 @@
+"""The named statements of the store, one file for each module beside this folder."""
