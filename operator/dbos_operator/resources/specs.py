@@ -1,4 +1,4 @@
-"""The three specs as values, with every default filled in. `parse_…` in the modules beside makes them from manifests."""
+"""The three specs as values, every default filled in; `parse_…` in the modules beside makes them from manifests."""
 
 from __future__ import annotations
 

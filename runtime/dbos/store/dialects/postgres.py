@@ -100,7 +100,7 @@ class PostgresConnection:
         """Perform one statement; its rows as dictionaries (empty when it returns none)."""
         with self.driver.cursor(row_factory=dict_row) as cursor:
             cursor.execute(self._catalog[statement.name].encode(), statement.parameters)
-            return cursor.fetchall() if cursor.description is not None else []
+            return _rows(cursor)
 
     def execute_together(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Perform statements in one round trip and one transaction: all of them or none."""
@@ -110,13 +110,17 @@ class PostgresConnection:
                 cursor = self.driver.cursor(row_factory=dict_row)
                 cursor.execute(self._catalog[statement.name].encode(), statement.parameters)
                 cursors.append(cursor)
-        return [cursor.fetchall() if cursor.description is not None else [] for cursor in cursors]
+        return [_rows(cursor) for cursor in cursors]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """A transaction around what runs inside; an exception rolls it back."""
         with self.driver.transaction():
             yield
+
+
+def _rows(cursor: psycopg.Cursor[dict[str, Any]]) -> list[Row]:
+    return list(cursor.fetchall()) if cursor.description is not None else []
 
 
 class ConnectionSource:
