@@ -42,6 +42,8 @@ class Workload:
     ready_replicas: int
     selector: Mapping[str, str]
     """matchLabels of its pods."""
+    template: str = ""
+    """Changes whenever the pod template does: what its pods were seen to run holds for it alone. Empty: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,9 +112,13 @@ class ScheduleSpec:
     schedule: str
     workflow_class_name: str | None = None
     time_zone: str = "UTC"
+    has_time_zone: bool = False
+    """Whether the manifest names a time zone: an adopted row keeps its own when it does not."""
     context: Any = None
     has_context: bool = False
     """Whether the manifest names a context: an adopted row keeps its own when it does not."""
     queue_name: str | None = None
     suspend: bool = False
+    has_suspend: bool = False
+    """Whether the manifest says anything of it: an adopted row stays paused or active when it does not."""
     deletion_policy: ScheduleDeletion = ScheduleDeletion.PAUSE
