@@ -49,3 +49,19 @@ class ConflictError(OperatorError):
 
 class NotFoundError(OperatorError):
     """An object of the cluster is not there (any more)."""
+
+
+class ClusterError(OperatorError):
+    """The Kubernetes API refused a call or did not answer; the next tick tries again."""
+
+    reason = Reason.CLUSTER_UNAVAILABLE
+
+
+class ClusterForbiddenError(ClusterError):
+    """The operator's credentials do not allow the call: a Role or a token is missing."""
+
+    reason = Reason.FORBIDDEN
+
+
+class ClusterConfigurationError(ClusterError):
+    """Neither a kubeconfig nor a service account says how to reach a cluster."""

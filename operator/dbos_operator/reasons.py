@@ -17,6 +17,8 @@ class Reason(StrEnum):
     DATABASE_UNAVAILABLE = "DatabaseUnavailable"  # the system database does not answer
     DATABASE_NOT_READY = "DatabaseNotReady"  # the DBOSDatabase that is referenced is not ready
     WRITE_FAILED = "WriteFailed"  # the database refused a write; tried again at the next tick
+    CLUSTER_UNAVAILABLE = "ClusterUnavailable"  # the Kubernetes API refused a call or did not answer
+    FORBIDDEN = "Forbidden"  # the operator's credentials do not allow a call; a Role is missing
     DELETING = "Deleting"  # waiting for what the deletion policy asks
     # Not ready until somebody acts (Stalled=True)
     INVALID_SPEC = "InvalidSpec"  # a field that only the operator can check is wrong
