@@ -16,7 +16,7 @@ import os
 import shlex
 import signal
 import sys
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -191,56 +191,67 @@ class PodProcess:
             self._enter(Phase.GONE)
 
     async def _run_once(self, began: datetime) -> None:
-        read_end, write_end = os.pipe()
+        lifeline, held = os.pipe()
+        output, said = os.pipe()
         try:
-            process = await self._spawn(read_end)
+            process = await self._spawn(lifeline, said)
             self._process, self.started_at = process, began
             if self._stopping.is_set():
                 _kill_group(process.pid)
             else:
                 self._enter(Phase.RUNNING)
-            await self._follow(process)
+            await self._follow(process, output)
         except OSError as error:
             self._on_line(f"cannot start {shlex.join(self.spec.argv)}: {error}")
             self.last_exit_code = 127
         finally:
-            os.close(write_end)
+            os.close(held)
+            os.close(output)
 
-    async def _spawn(self, read_end: int) -> Process:
+    async def _spawn(self, lifeline: int, said: int) -> Process:
         try:
             return await asyncio.create_subprocess_exec(
                 *("/bin/sh", "-c", _LAUNCHER, "sh", *self.spec.argv),
                 env=dict(self.spec.env),
                 cwd=self.spec.cwd,
-                stdin=read_end,
-                stdout=PIPE,
-                stderr=STDOUT,
+                stdin=lifeline,
+                stdout=said,
+                stderr=said,
                 start_new_session=True,
             )
         finally:
-            os.close(read_end)
+            os.close(lifeline)
+            os.close(said)
 
-    async def _follow(self, process: Process) -> None:
-        output = asyncio.create_task(self._read_lines(process))
+    async def _follow(self, process: Process, output: int) -> None:
+        # The pipe is our own: asyncio's `wait` would wait for the end of a pipe of its own as well,
+        # which a descendant can hold open long after the process.
+        reader = asyncio.create_task(self._read_lines(output))
         try:
             self.last_exit_code = await process.wait()
         finally:
             # The watcher is still in the group, so its number cannot mean another one yet.
             _kill_group(process.pid)
             self._process = None
-            # A descendant that left the group may hold the output open for ever.
-            await asyncio.wait({output}, timeout=_DRAIN_TIME)
-            output.cancel()
+            await asyncio.wait({reader}, timeout=_DRAIN_TIME)
+            reader.cancel()
+            await asyncio.wait({reader})
 
-    async def _read_lines(self, process: Process) -> None:
-        assert process.stdout is not None
+    async def _read_lines(self, output: int) -> None:
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(os.dup(output), "rb", buffering=0)
+        )
         rest = b""
-        while chunk := await process.stdout.read(_CHUNK):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > _LONGEST_LINE:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                self._on_line(line.decode(errors="replace").rstrip("\r"))
+        try:
+            while chunk := await stream.read(_CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > _LONGEST_LINE:
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    self._on_line(line.decode(errors="replace").rstrip("\r"))
+        finally:
+            transport.close()
         if rest:
             self._on_line(rest.decode(errors="replace"))
 
