@@ -18,7 +18,7 @@ class InvalidResourceError(OperatorError):
     """
 
     def __init__(self, field: str, value: object, *, expected: str, reason: Reason = Reason.INVALID_SPEC) -> None:
-        super().__init__(f"{field}: expected {expected}, got {value!r}")
+        super().__init__(f"{field}: expected {expected}, got {'nothing' if value is None else repr(value)}")
         self.field = field
         self.reason = reason
 

@@ -22,11 +22,19 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class InvalidCronError(ValueError):
-    """A cron text that cannot be read, or that never comes true."""
+    """A cron text that cannot be read, or that never comes true; `expected` says what could be."""
+
+    def __init__(self, text: str, *, expected: str) -> None:
+        super().__init__(f"expected {expected}, got {text!r}")
+        self.expected = expected
 
 
 class UnknownTimeZoneError(ValueError):
-    """A name that the IANA database does not hold."""
+    """A name that the IANA database does not hold; `expected` says what would do."""
+
+    def __init__(self, name: str, *, expected: str) -> None:
+        super().__init__(f"expected {expected}, got {name!r}")
+        self.expected = expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +89,20 @@ def parse_time_zone(name: str | None) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:  # OSError: the name of a folder of zones, as in "Europe"
-        raise UnknownTimeZoneError(f"expected an IANA time zone such as Europe/Berlin, got {name!r}") from error
+        raise UnknownTimeZoneError(name, expected="an IANA time zone such as Europe/Berlin") from error
 
 
 @lru_cache(maxsize=4096)
 def _check_text(text: str) -> None:
     fields = text.split()
     if len(fields) not in {1, 5, 6} or (len(fields) == 1 and not fields[0].startswith("@")):
-        raise InvalidCronError(
-            f"expected five fields (minute hour day month weekday) or six with seconds first, got {text!r}"
-        )
+        raise InvalidCronError(text, expected="five fields (minute hour day month weekday) or six with seconds first")
     # A field drawn at random would give every worker, and every reading, another moment.
     if any(part[:1] in "RrHh" for field in fields for part in field.split(",")):
-        raise InvalidCronError(f"expected fixed times (no R or H field), got {text!r}")
+        raise InvalidCronError(text, expected="fixed times (no R or H field)")
     if not croniter.is_valid(text, second_at_beginning=True, strict=True):
-        raise InvalidCronError(f"expected a cron text whose values are in range and whose dates exist, got {text!r}")
+        raise InvalidCronError(text, expected="a cron text whose values are in range and whose dates exist")
     try:
         croniter(text, _LONG_AGO, second_at_beginning=True).get_next()
     except CroniterError as error:
-        raise InvalidCronError(f"expected a cron text that comes true some day, got {text!r}") from error
+        raise InvalidCronError(text, expected="a cron text that comes true some day") from error
