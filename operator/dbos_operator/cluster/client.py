@@ -206,6 +206,9 @@ def read_answer(request: Request, response: Response) -> dict[str, Any]:
             raise ConflictError(f"{request}: {response.message}")
         case 410:
             raise GoneError(f"{request}: {response.message}")
+        case 422 if "metadata.uid" in response.message:
+            # The object was replaced by another of its name, and a UID cannot be patched.
+            raise ConflictError(f"{request}: {response.message}")
         case 401 | 403:
             raise ClusterForbiddenError(f"{request}: {response.message}")
         case 429:

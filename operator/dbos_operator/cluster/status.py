@@ -11,11 +11,12 @@ from dbos_operator.resources.identity import Identity
 
 
 async def patch_status(api: ApiSession, identity: Identity, status: Mapping[str, Any]) -> None:
-    """Merge into the status subresource of exactly this object: another one of the same name is a conflict."""
-    await api.merge(
-        f"{resource_path(identity.kind, identity.key)}/status",
-        {"metadata": {"uid": identity.uid}, "status": dict(status)},
-    )
+    """Merge into the status subresource.
+
+    The API server has no precondition for this. A successor of the same name
+    may show the status for a moment; the next tick sees that and corrects it.
+    """
+    await api.merge(f"{resource_path(identity.kind, identity.key)}/status", {"status": dict(status)})
 
 
 async def set_finalizers(api: ApiSession, identity: Identity, finalizers: Sequence[str]) -> None:

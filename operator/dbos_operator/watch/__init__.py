@@ -1,1 +1,1 @@
-"""The kopf face: watch events become the desired state."""
+"""The kopf face: turns what the API server says into the desired state, and decides nothing."""
