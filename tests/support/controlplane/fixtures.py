@@ -1,0 +1,78 @@
+"""Fixtures for tests on a real API server. A conftest.py loads this module as a plugin, so that all share one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.controlplane.binaries import Binaries, ToolsUnavailableError
+from support.controlplane.fetch import find_binaries
+from support.controlplane.plane import ControlPlane
+from support.kubectl import Kubectl
+
+RESTRICTED_USER = "restricted"
+"""A user of the session's control plane who may do nothing until a test binds a Role."""
+_CRDS = Path(__file__).parents[3] / "crds"
+_TOOLS = pytest.StashKey[Binaries | ToolsUnavailableError]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fetch the programs before the first test: no test's timeout counts it, and its progress is seen."""
+    wanted = any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items)
+    if not wanted or session.config.option.collectonly:
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        try:
+            found: Binaries | ToolsUnavailableError = find_binaries(os.environ, _say)
+        except ToolsUnavailableError as error:
+            found = error
+    session.config.stash[_TOOLS] = found
+
+
+def _say(line: str) -> None:
+    print(f"==> {line}", flush=True)
+
+
+@pytest.fixture(scope="session")
+def control_plane(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A running control plane, one for the whole session."""
+    found = pytestconfig.stash[_TOOLS]
+    if isinstance(found, ToolsUnavailableError):
+        if os.environ.get("CI"):
+            pytest.fail(str(found))
+        pytest.skip(str(found))
+    plane = ControlPlane(found, tmp_path_factory.mktemp("control-plane"), users=[RESTRICTED_USER])
+    plane.start()
+    yield plane
+    plane.stop()
+
+
+@pytest.fixture(scope="session")
+def crds(control_plane: ControlPlane) -> Path:
+    """The folder of the three kinds, which the API server serves when this returns."""
+    control_plane.kubectl("apply", "--filename", str(_CRDS))
+    control_plane.kubectl("wait", "--for=condition=Established", "--filename", str(_CRDS), "--timeout=30s")
+    return _CRDS
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A fresh namespace in which pods can be created; removed in the background afterwards."""
+    name = f"test-{secrets.token_hex(4)}"
+    kubectl = control_plane.kubectl
+    kubectl("create", "namespace", name)
+    # Admission refuses pods until the controller has made the account they run as.
+    kubectl("wait", "--for=create", "serviceaccount/default", "--namespace", name, "--timeout=30s")
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture
+def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
+    """kubectl as the administrator, in the namespace of this test."""
+    return control_plane.kubectl.in_namespace(namespace)
