@@ -53,6 +53,8 @@ class ScalingDecision:
     limited_by: str = ""
     hold_until: datetime | None = None
     """When replicas fall next if nothing more is wanted until then."""
+    terms: tuple[QueueTerm, ...] = ()
+    """What each queue adds, in the order of the request; empty when nothing could be computed."""
 
     @property
     def change(self) -> int | None:
@@ -140,6 +142,7 @@ def _decide(
         stranded=sum(term.work.stranded for term in terms) + internal.stranded,
         limited_by=limited_by(terms, outcome),
         hold_until=outcome.hold_until,
+        terms=tuple(terms),
     )
 
 

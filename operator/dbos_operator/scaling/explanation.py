@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from dbos_operator.resources.timestamps import format_moment
 from dbos_operator.scaling.demand import Work
 from dbos_operator.scaling.terms import QueueTerm
 
@@ -73,7 +74,7 @@ def _bounds(outcome: Outcome) -> Iterator[str]:
 
 def _holds(outcome: Outcome) -> Iterator[str]:
     if outcome.hold_until is not None:
-        yield f"kept at {outcome.replicas} until {outcome.hold_until.isoformat(timespec='seconds')}"
+        yield f"kept at {outcome.replicas} until {format_moment(outcome.hold_until)}"
     elif outcome.replicas > outcome.wanted:
         yield f"kept at {outcome.replicas} while {outcome.busy} have work in them"
 

@@ -154,7 +154,7 @@ def test_fewer_replicas_come_only_after_fewer_were_wanted_for_idle_after() -> No
     busy = _decide(_request(_queue(8), current=2), second=0)
     idle = _decide(_request(_queue(0), current=2), busy.history, 5)
     assert (idle.wanted, idle.change, idle.hold_until) == (0, None, START + timedelta(seconds=65))
-    assert idle.message.endswith("0 replicas, kept at 2 until 2025-01-01T00:01:05+00:00")
+    assert idle.message.endswith("0 replicas, kept at 2 until 2025-01-01T00:01:05Z")
     still = _decide(_request(_queue(0), current=2), idle.history, 64.9)
     assert still.change is None
     gone = _decide(_request(_queue(0), current=2), still.history, 65)
@@ -237,6 +237,13 @@ def test_rows_of_other_versions_are_stranded_and_start_nothing() -> None:
     decision = _decide(_request(_queue(7, by_version={"v1": 7})))
     assert (decision.replicas, decision.stranded, decision.demand) == (0, 7, 0)
     assert "7 more of versions that it does not run" in decision.message
+
+
+def test_each_queue_has_its_own_term() -> None:
+    queues = (_queue(7, by_version={"v1": 7}), _queue(12, name="b", limits=_TEN))
+    decision = _decide(_request(*queues))
+    told = [(term.queue_name, term.work.total, term.useful.count, term.work.stranded) for term in decision.terms]
+    assert told == [("emails", 0, 0, 7), ("b", 12, 10, 0)]
 
 
 def _unknown_version(*queues: ScaledQueue, current: int = 0) -> ScalingRequest:
