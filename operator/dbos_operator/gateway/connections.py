@@ -1,0 +1,113 @@
+"""Connections of the operator to one system database: few, short-lived when idle, and never waiting for long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, event
+from sqlalchemy import exc as pool_errors
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from dbos.store.catalog import Catalog
+from dbos.store.dialects.postgres import (
+    ConnectionSource,
+    PoolSettings,
+    PostgresConnection,
+    is_connection_lost,
+    open_engine,
+    parse_url,
+)
+from dbos_operator.errors import AuthenticationFailedError, DatabaseUnavailableError, UnusableDatabaseError
+from dbos_operator.gateway.protocol import GatewayRequest
+from dbos_operator.reasons import Reason
+
+APPLICATION_NAME = "dbos-operator"
+CONNECT_TIMEOUT_SECONDS = 5
+IDLE_SECONDS = 60.0
+_SINCE = "idle_since"
+
+_REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf entry")
+
+
+class Connections:
+    """The pool of one system database. Nothing is connected before the first use."""
+
+    def __init__(self, request: GatewayRequest, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._engine = _open(request, clock)
+        catalog = Catalog.load("dbos_operator.gateway.sql", schema=request.schema)
+        self._source = ConnectionSource(self._engine, catalog)
+
+    @contextmanager
+    def connection(self) -> Iterator[PostgresConnection]:
+        """A connection for the length of the block; a failure to reach the server as our own error."""
+        try:
+            with self._source.connection() as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise _translate(error) from error
+        except pool_errors.TimeoutError as error:
+            raise DatabaseUnavailableError("every connection to the database is busy") from error
+
+    def close_idle(self) -> None:
+        """Close the connections that nothing has used for a minute."""
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)
+        idle: list[PoolProxiedConnection] = [self._engine.raw_connection() for _ in range(pool.checkedin())]
+        for connection in idle:
+            since = connection.record_info[_SINCE] if connection.record_info is not None else self._clock()
+            if self._clock() - since >= IDLE_SECONDS:
+                connection.invalidate()
+            else:
+                connection.close()
+                if connection.record_info is not None:
+                    connection.record_info[_SINCE] = since
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._source.dispose()
+
+
+def _open(request: GatewayRequest, clock: Callable[[], float]) -> Engine:
+    try:
+        url = parse_url(request.url)
+    except ValueError as error:
+        raise UnusableDatabaseError(Reason.INVALID_URL, str(error)) from None
+    keepalive = {
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 15_000,
+    }
+    settings = PoolSettings(
+        size=request.connections.max,
+        application_name=APPLICATION_NAME,
+        connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
+        statement_timeout_seconds=request.connections.statement_timeout.total_seconds(),
+        # The connection that was used last is used next, so that the others become idle and can go.
+        engine_options={"connect_args": keepalive, "pool_use_lifo": True, "pool_timeout": CONNECT_TIMEOUT_SECONDS},
+    )
+    engine = open_engine(url, settings)
+
+    def note_use(_driver: Any, record: Any) -> None:
+        record.info[_SINCE] = clock()
+
+    event.listen(engine, "checkin", note_use)
+    return engine
+
+
+def _translate(error: psycopg.Error) -> Exception:
+    """Our error for a server that cannot be reached; a statement that failed stays what it is."""
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return DatabaseUnavailableError("a statement took longer than connections.statementTimeout")
+    if not is_connection_lost(error):
+        return error
+    text = " ".join(str(error).split())
+    if any(refusal in text for refusal in _REFUSALS):
+        return AuthenticationFailedError(text)
+    return DatabaseUnavailableError(text)

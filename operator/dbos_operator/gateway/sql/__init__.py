@@ -1,0 +1,1 @@
+"""The operator's statements, one file a subject."""

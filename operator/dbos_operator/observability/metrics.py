@@ -1,0 +1,187 @@
+"""The operator's own metrics. Workers export `dbos_…`, the operator `dbos_operator_…`: nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+_PREFIX = "dbos_operator"
+_FAILED = frozenset({"ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+QueueStatus = tuple[str, str]
+
+
+class OperatorMetrics:
+    """Every metric of the operator, on a registry of its own.
+
+    Series of an object that is gone are removed with it, so a dashboard never
+    shows what no longer exists.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry(auto_describe=True)
+        place = {"registry": self.registry, "namespace": _PREFIX}
+        self._depth = Gauge("queue_depth", "Workflows that are not finished.", ("database", "queue", "status"), **place)
+        self._oldest = Gauge(
+            "queue_oldest_enqueued_timestamp_seconds",
+            "When the oldest workflow that waits was enqueued.",
+            ("database", "queue"),
+            **place,
+        )
+        self._next_run = Gauge(
+            "schedule_next_run_timestamp_seconds", "When a schedule is due next.", ("database", "schedule"), **place
+        )
+        self._fired = Counter("schedule_fired", "Runs that the operator started.", ("database", "schedule"), **place)
+        self._desired = Gauge(
+            "workers_desired", "Replicas that the work asks for.", ("namespace", "kind", "name"), **place
+        )
+        self._current = Gauge("workers_current", "Replicas that are ready.", ("namespace", "kind", "name"), **place)
+        self._recovered = Counter(
+            "recovered_workflows", "Workflows of vanished pods made runnable again.", ("database",), **place
+        )
+        self._reconcile = Histogram("reconcile_seconds", "Time of one pass.", ("database",), buckets=_SECONDS, **place)
+        self._rows_written = Counter("rows_written", "Rows that passes changed.", ("database",), **place)
+        self._up = Gauge("database_up", "Whether the system database answers.", ("database",), **place)
+        build = Gauge("build_info", "The version of the operator.", ("version",), **place)
+        build.labels(_version()).set(1)
+        self._completed = CompletedWorkflows()
+        self.registry.register(self._completed)
+        self._depths: dict[str, set[QueueStatus]] = {}
+        self._oldest_queues: dict[str, set[str]] = {}
+        self._schedules: dict[str, set[str]] = {}
+
+    @property
+    def failed_total(self) -> int:
+        """Workflows that failed since the operator started, in every database."""
+        return sum(count for (_, _, status), count in self._completed.totals() if status in _FAILED)
+
+    def set_database_up(self, database: str, *, up: bool) -> None:
+        """Whether the database answered last."""
+        self._up.labels(database).set(1 if up else 0)
+
+    def observe_reconcile(self, database: str, seconds: float) -> None:
+        """The time of one pass."""
+        self._reconcile.labels(database).observe(seconds)
+
+    def add_rows_written(self, database: str, rows: int) -> None:
+        """Rows that a pass changed."""
+        self._rows_written.labels(database).inc(rows)
+
+    def add_fired(self, database: str, schedule: str, runs: int) -> None:
+        """Runs of a schedule that the operator started."""
+        self._fired.labels(database, schedule).inc(runs)
+
+    def add_recovered(self, database: str, workflows: int) -> None:
+        """Workflows that were made runnable again."""
+        self._recovered.labels(database).inc(workflows)
+
+    def set_schedules(self, database: str, next_runs: Mapping[str, float]) -> None:
+        """When each schedule of a database is due next; the others' series go."""
+        for name, moment in next_runs.items():
+            self._next_run.labels(database, name).set(moment)
+        for name in self._schedules.get(database, set()) - set(next_runs):
+            self._next_run.remove(database, name)
+        self._schedules[database] = set(next_runs)
+
+    def drop_fired(self, database: str, schedule: str) -> None:
+        """Forget the runs of a schedule whose resource is gone."""
+        self._fired.remove(database, schedule)
+
+    def set_workers(self, namespace: str, kind: str, name: str, *, desired: int | None, current: int) -> None:
+        """Replicas of a target: what the work asks for (None: not known), and how many are ready."""
+        if desired is not None:
+            self._desired.labels(namespace, kind, name).set(desired)
+        self._current.labels(namespace, kind, name).set(current)
+
+    def drop_workers(self, namespace: str, kind: str, name: str) -> None:
+        """Forget a target that no queue names any more."""
+        self._desired.remove(namespace, kind, name)
+        self._current.remove(namespace, kind, name)
+
+    def set_depths(self, database: str, depths: Mapping[QueueStatus, int], oldest: Mapping[str, float]) -> None:
+        """Exact depths by queue and status, and the oldest waiting workflow of each queue; other series go."""
+        for (queue, status), count in depths.items():
+            self._depth.labels(database, queue, status).set(count)
+        for queue, status in self._depths.get(database, set()) - set(depths):
+            self._depth.remove(database, queue, status)
+        self._depths[database] = set(depths)
+        for queue, moment in oldest.items():
+            self._oldest.labels(database, queue).set(moment)
+        for queue in self._oldest_queues.get(database, set()) - set(oldest):
+            self._oldest.remove(database, queue)
+        self._oldest_queues[database] = set(oldest)
+
+    def add_completed(
+        self, database: str, settled: Mapping[QueueStatus, int], recent: Mapping[QueueStatus, int]
+    ) -> None:
+        """Workflows completed since the last call; `recent` ones come again with the next call."""
+        self._completed.add(database, settled, recent)
+
+    def drop_database(self, database: str) -> None:
+        """Forget a database that is gone."""
+        self.set_schedules(database, {})
+        self.set_depths(database, {}, {})
+        self._completed.drop(database)
+        for metric in (self._recovered, self._reconcile, self._rows_written, self._up):
+            _remove(metric, database)
+        for labels in list(_label_values(self._fired)):
+            if labels[0] == database:
+                self._fired.remove(*labels)
+
+
+class CompletedWorkflows(Collector):
+    """Completed workflows, counted from the rows: failures stay visible while no worker runs.
+
+    A row that ended in the last seconds is counted at once and again with the
+    next sample; what was shown never falls.
+    """
+
+    def __init__(self) -> None:
+        self._settled: dict[tuple[str, str, str], int] = {}
+        self._shown: dict[tuple[str, str, str], int] = {}
+
+    def add(self, database: str, settled: Mapping[QueueStatus, int], recent: Mapping[QueueStatus, int]) -> None:
+        """Take in a sample."""
+        for queue, status in {*settled, *recent}:
+            key = (database, queue, status)
+            self._settled[key] = self._settled.get(key, 0) + settled.get((queue, status), 0)
+            total = self._settled[key] + recent.get((queue, status), 0)
+            self._shown[key] = max(self._shown.get(key, 0), total)
+
+    def drop(self, database: str) -> None:
+        """Forget a database."""
+        for counts in (self._settled, self._shown):
+            for key in [key for key in counts if key[0] == database]:
+                del counts[key]
+
+    def totals(self) -> Iterable[tuple[tuple[str, str, str], int]]:
+        """Database, queue and status, with the count."""
+        return self._shown.items()
+
+    def describe(self) -> Iterator[CounterMetricFamily]:
+        """The family without samples, as the registry asks for it."""
+        yield self._family()
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The family as it stands."""
+        family = self._family()
+        for key, count in sorted(self._shown.items()):
+            family.add_metric(key, count)
+        yield family
+
+    def _family(self) -> CounterMetricFamily:
+        return CounterMetricFamily(
+            f"{_PREFIX}_workflows_completed", "Workflows that ended.", labels=("database", "queue", "status")
+        )
+
+
+def _version() -> str:
+    try:
+        return version("dbos-operator")
+    except PackageNotFoundError:
+        return "unknown"
