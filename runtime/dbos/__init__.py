@@ -1,1 +1,64 @@
-"""The DBOS runtime."""
+"""The DBOS runtime: durable workflows, queues and clients on Postgres.
+
+The public names are loaded when they are first used, so that importing the package costs little.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dbos import error
+    from dbos._sys_db import WorkflowStatus
+    from dbos.api.app import DBOS
+    from dbos.api.client import DBOSClient
+    from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
+    from dbos.api.options import EnqueueOptions, SetEnqueueOptions, SetWorkflowID
+    from dbos.api.queues import Queue
+    from dbos.config.sources import DBOSConfig
+    from dbos.core.limits import QueueRateLimit
+    from dbos.core.statuses import WorkflowStatusString
+    from dbos.serialization.portable_error import PortableWorkflowError
+
+_HOMES = {
+    "DBOS": "dbos.api.app",
+    "DBOSClient": "dbos.api.client",
+    "DBOSConfig": "dbos.config.sources",
+    "EnqueueOptions": "dbos.api.options",
+    "PortableWorkflowError": "dbos.serialization.portable_error",
+    "Queue": "dbos.api.queues",
+    "QueueRateLimit": "dbos.core.limits",
+    "SetEnqueueOptions": "dbos.api.options",
+    "SetWorkflowID": "dbos.api.options",
+    "WorkflowHandle": "dbos.api.handles",
+    "WorkflowHandleAsync": "dbos.api.handles",
+    "WorkflowStatus": "dbos._sys_db",
+    "WorkflowStatusString": "dbos.core.statuses",
+}
+
+__all__ = [
+    "DBOS",
+    "DBOSClient",
+    "DBOSConfig",
+    "EnqueueOptions",
+    "PortableWorkflowError",
+    "Queue",
+    "QueueRateLimit",
+    "SetEnqueueOptions",
+    "SetWorkflowID",
+    "WorkflowHandle",
+    "WorkflowHandleAsync",
+    "WorkflowStatus",
+    "WorkflowStatusString",
+    "error",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "error":
+        return import_module("dbos.error")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'dbos' has no attribute {name!r}")
+    return getattr(import_module(home), name)

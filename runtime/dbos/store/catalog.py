@@ -1,7 +1,8 @@
 """Named SQL statements, read from the .sql files of a package.
 
 A file holds statements that start with a line `-- name`; `{schema}` stands for the quoted system
-schema and `:parameter` for a bound value. The lines of comment that follow say why.
+schema, `:parameter` for a bound value and `{include name}` for the text of another statement of the
+package. The lines of comment that follow say why.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from importlib.resources.abc import Traversable
 
 _TITLE = re.compile(r"^-- ([a-z][a-z0-9_]*)$", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_INCLUDE = re.compile(r"\{include ([a-z][a-z0-9_]*)\}")
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 
 
@@ -33,13 +35,13 @@ class Catalog(Mapping[str, str]):
 
         Raises ValueError when two statements share a name.
         """
-        statements: dict[str, str] = {}
+        texts: dict[str, str] = {}
         for package in packages:
             for name, text in _read(files(package)):
-                if name in statements:
+                if name in texts:
                     raise ValueError(f"statement {name!r} is defined twice in {', '.join(packages)}")
-                statements[name] = _bind(text, schema)
-        return cls(statements)
+                texts[name] = _COMMENT.sub("", text).strip().rstrip(";")
+        return cls({name: _bind(_INCLUDE.sub(lambda use: texts[use[1]], text), schema) for name, text in texts.items()})
 
     def __getitem__(self, name: str) -> str:
         return self._statements[name]
@@ -63,6 +65,5 @@ def _read(folder: Traversable) -> Iterator[tuple[str, str]]:
 
 
 def _bind(text: str, schema: str) -> str:
-    statement = _COMMENT.sub("", text).strip().rstrip(";").replace("%", "%%")
-    statement = _PARAMETER.sub(r"%(\1)s", statement)
+    statement = _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
     return statement.replace("{schema}", quote_identifier(schema).replace("%", "%%"))

@@ -21,6 +21,7 @@ from dbos.store.catalog import Catalog
 from dbos.store.operation import Row, Statement
 
 Driver: TypeAlias = "psycopg.Connection[Any]"
+DriverCursor: TypeAlias = "psycopg.Cursor[dict[str, Any]]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,29 +99,29 @@ class PostgresConnection:
 
     def execute(self, statement: Statement) -> list[Row]:
         """Perform one statement; its rows as dictionaries (empty when it returns none)."""
-        with self.driver.cursor(row_factory=dict_row) as cursor:
-            cursor.execute(self._catalog[statement.name].encode(), statement.parameters)
-            return _rows(cursor)
+        return self.rows(self.queue(statement))
+
+    def queue(self, statement: Statement) -> DriverCursor:
+        """Send a statement; inside a pipeline its rows are there once the pipeline ends."""
+        cursor = self.driver.cursor(row_factory=dict_row)
+        cursor.execute(self._catalog[statement.name].encode(), statement.parameters)
+        return cursor
+
+    def rows(self, cursor: DriverCursor) -> list[Row]:
+        """The rows that a sent statement returned."""
+        return list(cursor.fetchall()) if cursor.description is not None else []
 
     def execute_together(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Perform statements in one round trip and one transaction: all of them or none."""
-        cursors = []
         with self.driver.pipeline(), self.driver.transaction():
-            for statement in statements:
-                cursor = self.driver.cursor(row_factory=dict_row)
-                cursor.execute(self._catalog[statement.name].encode(), statement.parameters)
-                cursors.append(cursor)
-        return [_rows(cursor) for cursor in cursors]
+            cursors = [self.queue(statement) for statement in statements]
+        return [self.rows(cursor) for cursor in cursors]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """A transaction around what runs inside; an exception rolls it back."""
         with self.driver.transaction():
             yield
-
-
-def _rows(cursor: psycopg.Cursor[dict[str, Any]]) -> list[Row]:
-    return list(cursor.fetchall()) if cursor.description is not None else []
 
 
 class ConnectionSource:
@@ -169,13 +170,13 @@ _LOST_CLASSES = ("08", "53", "57")
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the connection, not the statement, failed: trying again on another one is right."""
     original = getattr(error, "orig", None) or error
-    if not isinstance(original, psycopg.Error):
+    if not isinstance(original, psycopg.Error) or isinstance(
+        original, psycopg.errors.PipelineAborted | errors.QueryCanceled
+    ):
         return False
     state = original.sqlstate
     if state is None:
         return isinstance(original, psycopg.OperationalError | psycopg.InterfaceError)
-    if isinstance(original, errors.QueryCanceled):
-        return False
     return state.startswith(_LOST_CLASSES) or state == "25P03"
 
 

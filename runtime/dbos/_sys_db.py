@@ -1,0 +1,53 @@
+"""WorkflowStatus, under the path that pickled step results of every DBOS for Python name."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class WorkflowInputs(TypedDict):
+    """The arguments of a workflow."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class WorkflowStatus:
+    """Everything known of a workflow. Times are epoch milliseconds."""
+
+    workflow_id: str
+    status: str
+    """ENQUEUED, DELAYED, PENDING, SUCCESS, ERROR, CANCELLED or MAX_RECOVERY_ATTEMPTS_EXCEEDED."""
+    name: str
+    class_name: str | None
+    config_name: str | None
+    authenticated_user: str | None
+    assumed_role: str | None
+    authenticated_roles: list[str] | None
+    input: WorkflowInputs | None
+    output: Any | None
+    error: Exception | None
+    created_at: int | None
+    updated_at: int | None
+    queue_name: str | None
+    executor_id: str | None
+    app_version: str | None
+    workflow_timeout_ms: int | None
+    workflow_deadline_epoch_ms: int | None
+    deduplication_id: str | None
+    priority: int | None
+    queue_partition_key: str | None
+    forked_from: str | None
+    was_forked_from: bool
+    parent_workflow_id: str | None
+    dequeued_at: int | None
+    delay_until_epoch_ms: int | None
+    completed_at: int | None
+    attributes: dict[str, Any] | None
+    schedule_name: str | None
+    application_name: str | None
+    app_id: str | None
+    recovery_attempts: int | None
+
+    def __repr__(self) -> str:
+        return f"<WorkflowStatus {self.workflow_id} {self.name} {self.status}>"

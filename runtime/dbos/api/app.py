@@ -1,0 +1,246 @@
+"""DBOS: the application's face, one for a process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar, Unpack
+
+from dbos._error import DBOSNonExistentWorkflowError
+from dbos._sys_db import WorkflowStatus
+from dbos.api.calls import EngineStatuses, enqueue_call, enqueue_call_async, start_call, start_call_async
+from dbos.api.decorators import Decorators
+from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
+from dbos.api.queues import OnConflict, Queue, either_concurrency, make_limits, may_update, register
+from dbos.api.runtime import Application, configure, engine, process, refuse_event_loop, registry
+from dbos.api.statuses import ListOptions, list_statuses, load_status
+from dbos.config.sources import DBOSConfig
+from dbos.core.limits import QueueRateLimit
+from dbos.engine.context import current_execution, current_step
+from dbos.store.queues import load_queue
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _ContextAttributes(type):
+    """The class attributes of DBOS that depend on where they are read."""
+
+    @property
+    def logger(cls) -> logging.Logger:
+        """A logger for workflows and steps."""
+        return logging.getLogger("dbos")
+
+    @property
+    def workflow_id(cls) -> str | None:
+        """The ID of the workflow that runs here; None outside of workflows."""
+        execution = current_execution.get()
+        return None if execution is None else execution.workflow_id
+
+    @property
+    def step_id(cls) -> int | None:
+        """The ID of the step that runs here, counted from 1 within its workflow; None outside of steps."""
+        step = current_step.get()
+        return None if step is None else step.function_id
+
+    @property
+    def application_version(cls) -> str:
+        """The version that this process runs. Raises DBOSException before launch."""
+        return engine().services.claimant.version
+
+    @property
+    def executor_id(cls) -> str:
+        """The ID of this process. Raises DBOSException before launch."""
+        return engine().services.claimant.executor_id
+
+
+class DBOS(Decorators, metaclass=_ContextAttributes):
+    """Durable workflows. `DBOS(config=…)`, then `DBOS.launch()`; everything else is called on the class.
+
+    A process has one: another `DBOS(…)` is the same until `DBOS.destroy()`.
+    """
+
+    _instance: DBOS | None = None
+    _application: Application
+
+    def __new__(cls, *, config: DBOSConfig) -> DBOS:
+        """Configure the process's application. Raises DBOSInitializationError naming a setting that cannot be."""
+        application = configure(config)
+        if cls._instance is None or cls._instance._application is not application:
+            cls._instance = super().__new__(cls)
+            cls._instance._application = application
+        return cls._instance
+
+    @classmethod
+    def launch(cls) -> None:
+        """Open the system database (creating it when absent), recover, and serve queues.
+
+        Raises DBOSInitializationError when the database cannot be used; then nothing was started. A
+        second launch is a warning.
+        """
+        if process.application is None:
+            engine()  # raises: not configured
+        assert process.application is not None
+        process.application.launch()
+
+    @classmethod
+    def destroy(cls, *, destroy_registry: bool = False, workflow_completion_timeout_sec: float = 0) -> None:
+        """Stop serving, wait for running workflows at most that long, and close. Idempotent.
+
+        What still runs then is recovered by the next process with this executor's ID.
+        """
+        application, process.application = process.application, None
+        if application is not None:
+            application.stop(completion_seconds=workflow_completion_timeout_sec)
+        cls._instance = None
+        if destroy_registry:
+            registry.clear()
+
+    @classmethod
+    def start_workflow(cls, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
+        """Start a workflow (or a step) in the background; a handle to it. It is stored when this returns."""
+        return start_call(func, args, kwargs)
+
+    @classmethod
+    async def start_workflow_async(
+        cls, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+    ) -> WorkflowHandleAsync[R]:
+        """Start a coroutine workflow as a task of the running loop; a handle to it."""
+        return await start_call_async(func, args, kwargs)
+
+    @classmethod
+    def enqueue_workflow(
+        cls, queue_name: str, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> WorkflowHandle[R]:
+        """Put a workflow or step on a queue by its name; a handle to it. It is stored when this returns."""
+        return enqueue_call(queue_name, func, args, kwargs)
+
+    @classmethod
+    async def enqueue_workflow_async(
+        cls, queue_name: str, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+    ) -> WorkflowHandleAsync[R]:
+        """As enqueue_workflow, for coroutine workflows and from coroutines."""
+        return await enqueue_call_async(queue_name, func, args, kwargs)
+
+    @classmethod
+    def retrieve_workflow(cls, workflow_id: str, existing_workflow: bool = True) -> WorkflowHandle[Any]:
+        """A handle to any workflow by its ID.
+
+        Raises DBOSNonExistentWorkflowError unless `existing_workflow` is False: then the handle waits for
+        the workflow to appear.
+        """
+        refuse_event_loop("DBOS.retrieve_workflow")
+        running = engine()
+        if existing_workflow:
+            load_status(running.services.database, workflow_id)
+        return WorkflowHandle(workflow_id, running.services, EngineStatuses(running))
+
+    @classmethod
+    async def retrieve_workflow_async(
+        cls,
+        workflow_id: str,
+        existing_workflow: bool = True,
+    ) -> WorkflowHandleAsync[Any]:
+        """As retrieve_workflow."""
+        running = engine()
+        statuses = EngineStatuses(running)
+        if existing_workflow:
+            await statuses.status_of_async(workflow_id)
+        return WorkflowHandleAsync(workflow_id, running.services, statuses)
+
+    @classmethod
+    def get_workflow_status(cls, workflow_id: str) -> WorkflowStatus | None:
+        """The status of a workflow; None when there is no such workflow."""
+        refuse_event_loop("DBOS.get_workflow_status")
+        try:
+            return load_status(engine().services.database, workflow_id)
+        except DBOSNonExistentWorkflowError:
+            return None
+
+    @classmethod
+    async def get_workflow_status_async(cls, workflow_id: str) -> WorkflowStatus | None:
+        """As get_workflow_status."""
+        try:
+            return await EngineStatuses(engine()).status_of_async(workflow_id)
+        except DBOSNonExistentWorkflowError:
+            return None
+
+    @classmethod
+    def list_workflows(cls, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
+        """The workflows of this application that match, oldest first; ListOptions tells the filters."""
+        refuse_event_loop("DBOS.list_workflows")
+        services = engine().services
+        return list_statuses(services.database, services.claimant.application, options)
+
+    @classmethod
+    async def list_workflows_async(cls, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
+        """As list_workflows."""
+        services = engine().services
+        return await services.database.in_background(
+            lambda: list_statuses(services.database, services.claimant.application, options)
+        )
+
+    @classmethod
+    def register_queue(
+        cls,
+        name: str,
+        *,
+        worker_concurrency: int | None = None,
+        global_concurrency: int | None = None,
+        limiter: QueueRateLimit | None = None,
+        polling_interval_sec: float = 1.0,
+        on_conflict: OnConflict = "update_if_latest_version",
+        concurrency: int | None = None,
+    ) -> Queue:
+        """Create a queue, or give the one of that name these limits; the queue as it now is.
+
+        By default only a process of the latest version changes an existing row. A row that a DBOSQueue
+        resource manages keeps its limits. Raises ValueError naming a limit or name that cannot be, and
+        DBOSException when another application owns the name.
+        """
+        refuse_event_loop("DBOS.register_queue")
+        running = engine()
+        limits = make_limits(
+            either_concurrency(concurrency, global_concurrency), worker_concurrency, limiter, polling_interval_sec
+        )
+        services = running.services
+        queue = register(services.database, name, limits, services.claimant.application, update=may_update(on_conflict))
+        running.queues.refresh()
+        return queue
+
+    @classmethod
+    async def register_queue_async(
+        cls,
+        name: str,
+        *,
+        worker_concurrency: int | None = None,
+        global_concurrency: int | None = None,
+        limiter: QueueRateLimit | None = None,
+        polling_interval_sec: float = 1.0,
+        on_conflict: OnConflict = "update_if_latest_version",
+        concurrency: int | None = None,
+    ) -> Queue:
+        """As register_queue."""
+        return await engine().services.database.in_background(
+            lambda: cls.register_queue(
+                name,
+                worker_concurrency=worker_concurrency,
+                global_concurrency=global_concurrency,
+                limiter=limiter,
+                polling_interval_sec=polling_interval_sec,
+                on_conflict=on_conflict,
+                concurrency=concurrency,
+            )
+        )
+
+    @classmethod
+    def retrieve_queue(cls, name: str) -> Queue | None:
+        """A queue by its name; None when there is none."""
+        refuse_event_loop("DBOS.retrieve_queue")
+        row = engine().services.database.run(lambda: load_queue(name))
+        return None if row is None else Queue.from_row(row)
+
+    @classmethod
+    async def retrieve_queue_async(cls, name: str) -> Queue | None:
+        """As retrieve_queue."""
+        return await engine().services.database.in_background(lambda: cls.retrieve_queue(name))

@@ -1,0 +1,144 @@
+"""Registered functions as callables, and the calls that start or enqueue them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dbos._error import DBOSException
+from dbos._sys_db import WorkflowStatus
+from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
+from dbos.api.runtime import engine
+from dbos.api.statuses import load_status
+from dbos.engine.commands import Call, call_workflow, enqueue, start
+from dbos.engine.context import current_step, recording_execution
+from dbos.engine.engine import Engine
+from dbos.engine.interpreters import run_blocking, run_on_loop
+from dbos.engine.registry import StepFunction, WorkflowFunction
+from dbos.engine.steps import run_step
+
+_WORKFLOW = "_dbos_workflow"
+
+
+class EngineStatuses:
+    """Reads the status of workflows through the running engine."""
+
+    def __init__(self, owner: Engine) -> None:
+        self._database = owner.services.database
+
+    def status_of(self, workflow_id: str) -> WorkflowStatus:
+        """As StatusReader."""
+        return load_status(self._database, workflow_id)
+
+    async def status_of_async(self, workflow_id: str) -> WorkflowStatus:
+        """As StatusReader."""
+        return await self._database.in_background(lambda: load_status(self._database, workflow_id))
+
+
+def wrap_workflow(workflow: WorkflowFunction) -> Callable[..., Any]:
+    """The workflow as a callable: calling it runs it durably and gives its result."""
+    if workflow.is_async:
+
+        @functools.wraps(workflow.function)
+        async def call_on_loop(*args: Any, **kwargs: Any) -> Any:
+            services = engine().services
+            return await run_on_loop(call_workflow(services, Call(workflow, args, kwargs)), services)
+
+        wrapper: Callable[..., Any] = call_on_loop
+    else:
+
+        @functools.wraps(workflow.function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            services = engine().services
+            return run_blocking(call_workflow(services, Call(workflow, args, kwargs)), services)
+
+        wrapper = call
+    setattr(wrapper, _WORKFLOW, workflow)
+    return wrapper
+
+
+def wrap_step(step: StepFunction, as_workflow: WorkflowFunction) -> Callable[..., Any]:
+    """The step as a callable: recorded in a workflow, a plain function elsewhere."""
+    if step.is_async:
+
+        @functools.wraps(step.function)
+        async def call_on_loop(*args: Any, **kwargs: Any) -> Any:
+            execution = recording_execution()
+            if execution is None:
+                return await step.function(*args, **kwargs)
+            services = engine().services
+            return await run_on_loop(run_step(services, execution, step, args, kwargs), services)
+
+        wrapper: Callable[..., Any] = call_on_loop
+    else:
+
+        @functools.wraps(step.function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            execution = recording_execution()
+            if execution is None:
+                return step.function(*args, **kwargs)
+            services = engine().services
+            return run_blocking(run_step(services, execution, step, args, kwargs), services)
+
+        wrapper = call
+    setattr(wrapper, _WORKFLOW, as_workflow)
+    return wrapper
+
+
+def start_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> WorkflowHandle[Any]:
+    """Start a workflow in the background."""
+    running = engine()
+    call = Call(_workflow_of(func), args, dict(kwargs))
+    started = run_blocking(start(running.services, call), running.services)
+    future = None if started.execution is None else running.executor.start(call, started)
+    return WorkflowHandle(started.workflow_id, running.services, EngineStatuses(running), future)
+
+
+async def start_call_async(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> WorkflowHandleAsync[Any]:
+    """Start a coroutine workflow as a task of the running loop."""
+    running = engine()
+    call = Call(_workflow_of(func), args, dict(kwargs))
+    if not call.workflow.is_async:
+        raise TypeError(f"{call.workflow.name} is not a coroutine function; start it with DBOS.start_workflow")
+    started = await run_on_loop(start(running.services, call), running.services)
+    task = None if started.execution is None else running.executor.start_here(call, started)
+    return WorkflowHandleAsync(started.workflow_id, running.services, EngineStatuses(running), task)
+
+
+def enqueue_call(
+    queue_name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> WorkflowHandle[Any]:
+    """Put a workflow or step on a queue."""
+    running = engine()
+    call = Call(_workflow_of(func), args, dict(kwargs))
+    workflow_id = run_blocking(enqueue(running.services, queue_name, call), running.services)
+    return WorkflowHandle(workflow_id, running.services, EngineStatuses(running))
+
+
+async def enqueue_call_async(
+    queue_name: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> WorkflowHandleAsync[Any]:
+    """Put a workflow or step on a queue, from a coroutine."""
+    running = engine()
+    call = Call(_workflow_of(func), args, dict(kwargs))
+    workflow_id = await run_on_loop(enqueue(running.services, queue_name, call), running.services)
+    return WorkflowHandleAsync(workflow_id, running.services, EngineStatuses(running))
+
+
+def _workflow_of(func: Callable[..., Any]) -> WorkflowFunction:
+    if current_step.get() is not None:
+        raise DBOSException("Workflows are started by workflows, not by steps: return from the step first")
+    workflow = getattr(func, _WORKFLOW, None)
+    if not isinstance(workflow, WorkflowFunction):
+        name = getattr(func, "__qualname__", repr(func))
+        raise DBOSException(f"{name} is not registered: decorate it with @DBOS.workflow() or @DBOS.step()")
+    return workflow
+
+
+def is_coroutine_function(func: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine."""
+    return inspect.iscoroutinefunction(func)

@@ -1,0 +1,215 @@
+"""DBOSClient: enqueue, retrieve and list from outside of the application."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, Unpack
+
+from sqlalchemy import Engine as SQLAlchemyEngine
+
+from dbos._error import DBOSInitializationError
+from dbos._sys_db import WorkflowStatus
+from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
+from dbos.api.options import EnqueueOptions, check_delay, check_policy, check_priority
+from dbos.api.runtime import refuse_event_loop
+from dbos.api.statuses import ListOptions, list_statuses, load_status
+from dbos.core.ids import ExecutorId, WorkflowId, check_name
+from dbos.core.statuses import WorkflowStatusString
+from dbos.engine.commands import insert
+from dbos.engine.interpreters import run_blocking, run_on_loop
+from dbos.engine.plan import Plan
+from dbos.engine.services import Services, epoch_ms, new_uuid
+from dbos.engine.wakeups import CHANNEL, Listener, payloads
+from dbos.serialization.encoding import encode_inputs
+from dbos.store.database import DatabaseSettings, SystemDatabase
+from dbos.store.dequeue import Claimant
+from dbos.store.dialects.postgres import PoolSettings
+from dbos.store.rows import NewWorkflow
+from dbos.store.writer import GroupCommitWriter
+
+R = TypeVar("R")
+POOL_SIZE = 5
+KNOWN_OPTIONS = frozenset(EnqueueOptions.__annotations__)
+
+
+class DBOSClient:
+    """Enqueues workflows for an application and looks at them, without its code.
+
+    Thread-safe. Close it with destroy(), or use it in a `with` block.
+    """
+
+    def __init__(
+        self,
+        *,
+        system_database_url: str | None = None,
+        system_database_engine: SQLAlchemyEngine | None = None,
+        dbos_system_schema: str = "dbos",
+        system_database_pool_size: int | None = None,
+        use_listen_notify: bool = False,
+        application_name: str | None = None,
+        retry_connection_errors: bool = True,
+    ) -> None:
+        """Connect to a system database; a missing schema is created.
+
+        With `use_listen_notify` results are awaited without polling. `application_name` is written into
+        what is enqueued and narrows listings; without one any application of the database may take it.
+        With `retry_connection_errors=False` a lost connection raises instead of being tried again.
+        Raises DBOSInitializationError for a database that cannot be used.
+        """
+        if system_database_url is None and system_database_engine is None:
+            raise DBOSInitializationError("system_database_url: expected postgresql://…, got nothing")
+        try:
+            self._database = SystemDatabase(
+                DatabaseSettings(
+                    url=system_database_url,
+                    engine=system_database_engine,
+                    schema=dbos_system_schema,
+                    retry=retry_connection_errors,
+                    pool=PoolSettings(
+                        size=system_database_pool_size or POOL_SIZE, application_name="dbos_transact_client"
+                    ),
+                )
+            )
+        except ValueError as error:
+            raise DBOSInitializationError(f"system_database_url: {error}") from error
+        self._application = application_name
+        self._services = self._make_services(dbos_system_schema)
+        self._listener: Listener | None = None
+        try:
+            self._database.prepare()
+        except BaseException:
+            self._database.close()
+            raise
+        self._services.writer.start()
+        if use_listen_notify:
+            self._listener = self._make_listener(dbos_system_schema)
+            self._listener.start()
+
+    def __enter__(self) -> DBOSClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.destroy()
+
+    def destroy(self) -> None:
+        """Close every connection; what was enqueued is stored. Idempotent."""
+        self._services.writer.stop()
+        if self._listener is not None:
+            self._listener.stop()
+        self._services.signals.ring_all()
+        self._database.close()
+
+    def enqueue(self, options: EnqueueOptions, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
+        """Put a workflow on a queue; a handle to it. It is stored when this returns.
+
+        Once for its workflow ID: with an ID that is taken nothing is added, and the handle is that
+        workflow's. Raises DBOSQueueDeduplicatedError when the deduplication ID is held (unless
+        `duplication_policy` is `return-existing`), and TypeError or ValueError naming an option.
+        """
+        workflow_id = run_blocking(self._enqueue(options, args, kwargs), self._services)
+        return WorkflowHandle(workflow_id, self._services, self)
+
+    async def enqueue_async(self, options: EnqueueOptions, *args: Any, **kwargs: Any) -> WorkflowHandleAsync[Any]:
+        """As enqueue."""
+        workflow_id = await run_on_loop(self._enqueue(options, args, kwargs), self._services)
+        return WorkflowHandleAsync(workflow_id, self._services, self)
+
+    def retrieve_workflow(self, workflow_id: str) -> WorkflowHandle[Any]:
+        """A handle to a workflow by its ID. Raises DBOSNonExistentWorkflowError when there is none."""
+        refuse_event_loop("DBOSClient.retrieve_workflow")
+        self.status_of(workflow_id)
+        return WorkflowHandle(workflow_id, self._services, self)
+
+    async def retrieve_workflow_async(self, workflow_id: str) -> WorkflowHandleAsync[Any]:
+        """As retrieve_workflow."""
+        await self.status_of_async(workflow_id)
+        return WorkflowHandleAsync(workflow_id, self._services, self)
+
+    def list_workflows(self, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
+        """The workflows that match, oldest first; ListOptions tells the filters."""
+        refuse_event_loop("DBOSClient.list_workflows")
+        return list_statuses(self._database, self._application, options)
+
+    async def list_workflows_async(self, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
+        """As list_workflows."""
+        return await self._database.in_background(lambda: list_statuses(self._database, self._application, options))
+
+    def status_of(self, workflow_id: str) -> WorkflowStatus:
+        """The status of a workflow. Raises DBOSNonExistentWorkflowError when there is none."""
+        return load_status(self._database, workflow_id)
+
+    async def status_of_async(self, workflow_id: str) -> WorkflowStatus:
+        """As status_of."""
+        return await self._database.in_background(lambda: load_status(self._database, workflow_id))
+
+    def _enqueue(self, options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan[WorkflowId]:
+        record = self._new_record(options, args, kwargs)
+        workflow_id, insertion = yield from insert(record, policy=options.get("duplication_policy", "reject"))
+        if insertion.created and record.status == WorkflowStatusString.ENQUEUED:
+            self._services.wake_queue(options["queue_name"])
+        return workflow_id
+
+    def _new_record(self, options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewWorkflow:
+        _check(options)
+        delay = check_delay(options.get("delay_seconds"))
+        timeout = options.get("workflow_timeout")
+        serialization = self._services.serialization
+        return NewWorkflow(
+            workflow_id=WorkflowId(options.get("workflow_id") or new_uuid()),
+            status=WorkflowStatusString.ENQUEUED if delay is None else WorkflowStatusString.DELAYED,
+            name=options["workflow_name"],
+            creator=new_uuid(),
+            inputs=encode_inputs(args, kwargs, serialization),
+            serialization=serialization,
+            class_name=options.get("class_name"),
+            config_name=options.get("instance_name"),
+            queue_name=options["queue_name"],
+            application_name=self._application,
+            application_version=options.get("app_version"),
+            timeout_ms=None if timeout is None else int(timeout * 1000),
+            delay_until_ms=None if delay is None else epoch_ms() + int(delay * 1000),
+            deduplication_id=options.get("deduplication_id"),
+            priority=check_priority(options.get("priority")) or 0,
+        )
+
+    def _make_services(self, schema: str) -> Services:
+        writer = GroupCommitWriter(
+            self._database.source,
+            channel=CHANNEL,
+            payloads=lambda queues, ended: payloads(schema, queues, ended),
+            retry=self._database.retries,
+        )
+        return Services(
+            database=self._database,
+            writer=writer,
+            claimant=Claimant(executor_id=ExecutorId(""), application=self._application or "", version=""),
+            application_id="",
+            wake_queue=lambda queue: writer.announce(queue=queue),
+        )
+
+    def _make_listener(self, schema: str) -> Listener:
+        signals = self._services.signals
+        return Listener(
+            self._database.source,
+            schema,
+            on_queues=lambda _queues: None,
+            on_ended=signals.ring,
+            on_gap=signals.ring_all,
+        )
+
+
+def _check(options: EnqueueOptions) -> None:
+    for required in ("workflow_name", "queue_name"):
+        value = options.get(required)
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"EnqueueOptions: expected text for {required!r}, got {value!r}")
+    unknown = sorted(set(options) - KNOWN_OPTIONS)
+    if unknown:
+        raise TypeError(f"EnqueueOptions: unknown {', '.join(unknown)}; known are {', '.join(sorted(KNOWN_OPTIONS))}")
+    check_name(options["queue_name"], subject="queue_name")
+    check_policy(options.get("duplication_policy", "reject"))
+    workflow_id = options.get("workflow_id")
+    if workflow_id is not None and (not isinstance(workflow_id, str) or not workflow_id.strip()):
+        raise ValueError(f"workflow_id: expected text that is not blank, got {workflow_id!r}")
+    timeout = options.get("workflow_timeout")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"workflow_timeout: expected more than 0 seconds, got {timeout!r}")

@@ -1,0 +1,109 @@
+"""@DBOS.workflow and @DBOS.step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+from dbos.api.calls import is_coroutine_function, wrap_step, wrap_workflow
+from dbos.api.runtime import registry
+from dbos.core.retry import RetryPolicy
+from dbos.engine.registry import (
+    DEFAULT_MAX_RECOVERY_ATTEMPTS,
+    StepFunction,
+    WorkflowFunction,
+    step_workflow_name,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Decorators:
+    """The decorators of DBOS."""
+
+    @staticmethod
+    def workflow(
+        *, name: str | None = None, max_recovery_attempts: int | None = DEFAULT_MAX_RECOVERY_ATTEMPTS
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Make a function a workflow: durable, and resumed after its last step when its process dies.
+
+        `name` (default: the function's qualified name) is what rows and other languages call it.
+        `max_recovery_attempts` (None: no bound) is how often it is started again before it becomes a dead
+        letter. The function must call the same steps in the same order each time.
+        """
+        _check_attempts(max_recovery_attempts)
+
+        def decorate(func: Callable[P, R]) -> Callable[P, R]:
+            workflow = WorkflowFunction(
+                name=name or func.__qualname__,
+                function=func,
+                is_async=is_coroutine_function(func),
+                max_recovery_attempts=max_recovery_attempts,
+            )
+            registry.add_workflow(workflow)
+            return wrap_workflow(workflow)
+
+        return decorate
+
+    @staticmethod
+    def step(
+        *,
+        name: str | None = None,
+        retries_allowed: bool = False,
+        interval_seconds: float = 1.0,
+        max_attempts: int = 3,
+        backoff_rate: float = 2.0,
+        should_retry: Callable[[BaseException], object] | None = None,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Make a function a step: its outcome is recorded, so that it is not run again on replay.
+
+        At least once: a process that dies before the outcome is recorded runs it again. With
+        `retries_allowed` it is tried up to `max_attempts` times, `interval_seconds` apart and
+        `backoff_rate` longer each time (an hour at most), while `should_retry(error)` agrees; then
+        DBOSMaxStepRetriesExceeded is raised. Outside a workflow it is a plain function.
+        """
+        retry = RetryPolicy(
+            allowed=retries_allowed,
+            interval_seconds=interval_seconds,
+            max_attempts=max_attempts,
+            backoff_rate=backoff_rate,
+        )
+
+        def decorate(func: Callable[P, R]) -> Callable[P, R]:
+            step = StepFunction(
+                name=name or func.__qualname__,
+                function=func,
+                is_async=is_coroutine_function(func),
+                retry=retry,
+                should_retry=should_retry,
+            )
+            as_workflow, wrapper = _as_workflow(step)
+            registry.add_workflow(as_workflow)
+            return cast("Callable[P, R]", wrapper)
+
+        return decorate
+
+
+def _as_workflow(step: StepFunction) -> tuple[WorkflowFunction, Callable[..., Any]]:
+    """The step as a workflow of its own, for `start_workflow(step)` and `queue.enqueue(step)`."""
+    if step.is_async:
+
+        async def run_on_loop(*args: object, **kwargs: object) -> object:
+            return await wrapper(*args, **kwargs)
+
+        run: Callable[..., Any] = run_on_loop
+    else:
+
+        def run_here(*args: object, **kwargs: object) -> object:
+            return wrapper(*args, **kwargs)
+
+        run = run_here
+    workflow = WorkflowFunction(name=step_workflow_name(step), function=run, is_async=step.is_async)
+    wrapper = wrap_step(step, workflow)
+    return workflow, wrapper
+
+
+def _check_attempts(attempts: int | None) -> None:
+    if attempts is not None and (isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 0):
+        raise ValueError(f"max_recovery_attempts: expected 0 or more, or None, got {attempts!r}")

@@ -1,0 +1,205 @@
+"""The process's one application: configured, launched, destroyed. Public calls find its engine here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from dbos._error import DBOSException, DBOSInitializationError
+from dbos.config.settings import Settings
+from dbos.config.sources import load_settings
+from dbos.core.ids import ExecutorId
+from dbos.engine.engine import Engine
+from dbos.engine.registry import Registry, code_version
+from dbos.engine.services import Services
+from dbos.engine.wakeups import CHANNEL, payloads
+from dbos.observability.endpoint import MetricsEndpoint
+from dbos.observability.logs import configure_logging
+from dbos.observability.metrics import RuntimeMetrics
+from dbos.store.database import DatabaseSettings, SystemDatabase
+from dbos.store.dequeue import Claimant
+from dbos.store.dialects.postgres import PoolSettings
+from dbos.store.writer import GroupCommitWriter
+from dbos.telemetry import Telemetry
+
+logger = logging.getLogger("dbos")
+
+registry = Registry()
+"""What decorators and Queue(…) registered; they run before there is an application."""
+
+
+class Application:
+    """An application between its configuration and its destruction."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.settings: Settings = load_settings(config, os.environ)
+        self.engine: Engine | None = None
+        self._endpoint: MetricsEndpoint | None = None
+        self._lock = threading.Lock()
+        configure_logging(self.settings.log_level)
+
+    def launch(self) -> None:
+        """Open the system database, recover, serve. A second launch is a warning.
+
+        Raises DBOSInitializationError; then nothing was started.
+        """
+        with self._lock:
+            if self.engine is not None:
+                logger.warning("DBOS is launched already; this launch changes nothing")
+                return
+            services = self._make_services()
+            try:
+                services.database.prepare()
+                engine = Engine(
+                    services,
+                    registry,
+                    max_threads=self.settings.max_executor_threads,
+                    listen=self.settings.database.use_listen_notify,
+                )
+                self._endpoint = self._make_endpoint(engine)
+                engine.start()
+            except BaseException:
+                services.writer.stop()
+                self._close_endpoint()
+                services.database.close()
+                raise
+            self.engine = engine
+        logger.info(
+            "DBOS launched: application %s, version %s, executor %s",
+            self.settings.name,
+            services.claimant.version,
+            services.claimant.executor_id,
+        )
+
+    def stop(self, *, completion_seconds: float) -> bool:
+        """Stop serving, wait for running workflows at most that long, and close; whether all finished."""
+        with self._lock:
+            engine, self.engine = self.engine, None
+            if engine is None:
+                return True
+            finished = engine.drain(completion_seconds)
+            engine.stop()
+            self._close_endpoint()
+            return finished
+
+    @property
+    def metrics_address(self) -> str | None:
+        """Where metrics are served, as `host:port`."""
+        return None if self._endpoint is None else self._endpoint.address
+
+    def _make_services(self) -> Services:
+        settings, options = self.settings, self.settings.database
+        database = _open_database(settings)
+        claimant = Claimant(
+            executor_id=ExecutorId(settings.executor_id),
+            application=settings.name,
+            version=settings.application_version
+            or code_version(registry.workflows, package_version=package_version(), application=settings.name),
+        )
+        writer = GroupCommitWriter(
+            database.source,
+            channel=CHANNEL if options.use_listen_notify else None,
+            payloads=lambda queues, ended: payloads(options.schema, queues, ended),
+        )
+
+        def wake_queue(queue: str) -> None:
+            if self.engine is not None:
+                self.engine.queues.wake([queue])
+            writer.announce(queue=queue)
+
+        return Services(
+            database=database,
+            writer=writer,
+            claimant=claimant,
+            application_id=settings.application_id,
+            telemetry=Telemetry(),
+            wake_queue=wake_queue,
+        )
+
+    def _make_endpoint(self, engine: Engine) -> MetricsEndpoint | None:
+        options = self.settings.metrics
+        if options.port is None:
+            return None
+        metrics = RuntimeMetrics(engine)
+        engine.services.telemetry.subscribe(metrics.observe)
+        try:
+            return MetricsEndpoint(metrics.registry, host=options.host, port=options.port, ready=lambda: engine.ready)
+        except OSError as error:
+            raise DBOSInitializationError(
+                f"metrics_port: cannot listen on {options.host}:{options.port}: {error.strerror or error}"
+            ) from error
+
+    def _close_endpoint(self) -> None:
+        if self._endpoint is not None:
+            self._endpoint.close()
+            self._endpoint = None
+
+
+class _Process:
+    """Holds the application of this process."""
+
+    application: Application | None = None
+
+
+process = _Process()
+
+
+def configure(config: Mapping[str, Any]) -> Application:
+    """The application of this process, made from a configuration unless there is one already."""
+    if process.application is None:
+        process.application = Application(config)
+    return process.application
+
+
+def engine() -> Engine:
+    """The running engine. Raises DBOSException before launch and after destroy."""
+    application = process.application
+    if application is None:
+        raise DBOSException("DBOS is not configured: call DBOS(config=…), then DBOS.launch()")
+    if application.engine is None:
+        raise DBOSException("DBOS is not launched: call DBOS.launch() first")
+    return application.engine
+
+
+def refuse_event_loop(call: str) -> None:
+    """Raise RuntimeError naming the async twin when a blocking call is made on a running event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(f"{call} would block the running event loop; await {call}_async instead")
+
+
+def package_version() -> str:
+    """The release of this distribution."""
+    try:
+        return version("dbos-operator")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _open_database(settings: Settings) -> SystemDatabase:
+    options = settings.database
+    if options.url is None and options.engine is None:
+        raise DBOSInitializationError(
+            "system_database_url: expected postgresql://user:password@host:5432/name in the configuration, got nothing"
+        )
+    try:
+        return SystemDatabase(
+            DatabaseSettings(
+                url=options.url,
+                engine=options.engine,
+                schema=options.schema,
+                use_listen_notify=options.use_listen_notify,
+                pool=PoolSettings(
+                    size=options.pool_size, engine_options=options.engine_options, prepared=options.use_listen_notify
+                ),
+            )
+        )
+    except ValueError as error:
+        raise DBOSInitializationError(f"system_database_url: {error}") from error

@@ -1,0 +1,165 @@
+"""Rows of workflow_status as WorkflowStatus, and the filters of the listings."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypedDict
+
+from dbos._error import DBOSNonExistentWorkflowError
+from dbos._sys_db import WorkflowInputs, WorkflowStatus
+from dbos.serialization.decoding import UndecodableError, decode_error, decode_inputs, decode_value
+from dbos.store.database import SystemDatabase
+from dbos.store.introspection import WorkflowFilter, list_workflows
+from dbos.store.operation import Row
+
+logger = logging.getLogger("dbos")
+
+Choice = str | Sequence[str] | None
+
+
+class ListOptions(TypedDict, total=False):
+    """The filters of list_workflows, by keyword. A list matches any of its values; times are ISO 8601."""
+
+    workflow_ids: list[str] | None
+    status: str | list[str] | None
+    start_time: str | None
+    end_time: str | None
+    name: str | list[str] | None
+    app_version: str | list[str] | None
+    forked_from: str | list[str] | None
+    parent_workflow_id: str | list[str] | None
+    user: str | list[str] | None
+    queue_name: str | list[str] | None
+    executor_id: str | list[str] | None
+    schedule_name: str | list[str] | None
+    workflow_id_prefix: str | list[str] | None
+    limit: int | None
+    offset: int | None
+    sort_desc: bool
+    load_input: bool
+    load_output: bool
+    queues_only: bool
+
+
+_KNOWN = frozenset(ListOptions.__annotations__)
+
+
+def list_statuses(database: SystemDatabase, application: str | None, options: ListOptions) -> list[WorkflowStatus]:
+    """The workflows that match, oldest first unless `sort_desc`.
+
+    Raises TypeError for an unknown filter and ValueError for a time that is not ISO 8601.
+    """
+    unknown = sorted(set(options) - _KNOWN)
+    if unknown:
+        raise TypeError(f"list_workflows: unknown filters {', '.join(unknown)}; known are {', '.join(sorted(_KNOWN))}")
+    wanted = WorkflowFilter(
+        workflow_ids=_values(options.get("workflow_ids")),
+        status=_values(options.get("status")),
+        name=_values(options.get("name")),
+        app_version=_values(options.get("app_version")),
+        forked_from=_values(options.get("forked_from")),
+        parent_workflow_id=_values(options.get("parent_workflow_id")),
+        user=_values(options.get("user")),
+        queue_name=_values(options.get("queue_name")),
+        executor_id=_values(options.get("executor_id")),
+        schedule_name=_values(options.get("schedule_name")),
+        workflow_id_prefix=_values(options.get("workflow_id_prefix")),
+        created_from_ms=_epoch_ms("start_time", options.get("start_time")),
+        created_to_ms=_epoch_ms("end_time", options.get("end_time")),
+        queued_only=options.get("queues_only", False),
+        application=application,
+        limit=options.get("limit"),
+        offset=options.get("offset"),
+        newest_first=options.get("sort_desc", False),
+    )
+    rows = list_workflows(
+        database.engine,
+        database.schema,
+        wanted,
+        load_input=options.get("load_input", True),
+        load_output=options.get("load_output", True),
+    )
+    return [workflow_status(row) for row in rows]
+
+
+def load_status(database: SystemDatabase, workflow_id: str) -> WorkflowStatus:
+    """One workflow. Raises DBOSNonExistentWorkflowError when there is none."""
+    found = list_statuses(database, None, {"workflow_ids": [workflow_id]})
+    if not found:
+        raise DBOSNonExistentWorkflowError("target", workflow_id)
+    return found[0]
+
+
+def workflow_status(row: Row) -> WorkflowStatus:
+    """A row as a status. A value that this process cannot decode is given as its stored text."""
+    status = WorkflowStatus()
+    serialization = row["serialization"]
+    status.workflow_id = row["workflow_uuid"]
+    status.status = row["status"]
+    status.name = row["name"]
+    status.class_name = row["class_name"]
+    status.config_name = row["config_name"]
+    status.authenticated_user = row["authenticated_user"]
+    status.assumed_role = row["assumed_role"]
+    status.authenticated_roles = json.loads(row["authenticated_roles"]) if row["authenticated_roles"] else None
+    status.input = _input(row)
+    status.output = _decoded(row, "output", lambda text: decode_value(text, serialization))
+    status.error = _decoded(row, "error", lambda text: decode_error(text, serialization))
+    status.created_at = row["created_at"]
+    status.updated_at = row["updated_at"]
+    status.queue_name = row["queue_name"]
+    status.executor_id = row["executor_id"]
+    status.app_version = row["application_version"]
+    status.workflow_timeout_ms = row["workflow_timeout_ms"]
+    status.workflow_deadline_epoch_ms = row["workflow_deadline_epoch_ms"]
+    status.deduplication_id = row["deduplication_id"]
+    status.priority = row["priority"]
+    status.queue_partition_key = row["queue_partition_key"]
+    status.forked_from = row["forked_from"]
+    status.was_forked_from = bool(row["was_forked_from"])
+    status.parent_workflow_id = row["parent_workflow_id"]
+    status.dequeued_at = row["started_at_epoch_ms"]
+    status.delay_until_epoch_ms = row["delay_until_epoch_ms"]
+    status.completed_at = row["completed_at"]
+    status.attributes = row["attributes"]
+    status.schedule_name = row["schedule_name"]
+    status.application_name = row["application_name"]
+    status.app_id = row["application_id"]
+    status.recovery_attempts = row["recovery_attempts"]
+    return status
+
+
+def _input(row: Row) -> WorkflowInputs | None:
+    def decode(text: str) -> WorkflowInputs:
+        args, kwargs = decode_inputs(text, row["serialization"])
+        return {"args": args, "kwargs": kwargs}
+
+    inputs: WorkflowInputs | None = _decoded(row, "inputs", decode)
+    return inputs
+
+
+def _decoded(row: Row, column: str, decode: Any) -> Any:
+    text = row.get(column)
+    if text is None:
+        return None
+    try:
+        return decode(text)
+    except UndecodableError as error:
+        logger.warning("The %s of workflow %s cannot be read: %s", column, row["workflow_uuid"], error)
+        return text
+
+
+def _values(choice: Choice) -> Sequence[str] | None:
+    return [choice] if isinstance(choice, str) else choice
+
+
+def _epoch_ms(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
+    except (TypeError, ValueError):
+        raise ValueError(f"{option}: expected ISO 8601 text such as 2026-01-31T12:00:00+00:00, got {text!r}") from None

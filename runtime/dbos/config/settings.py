@@ -1,0 +1,71 @@
+"""The settings of an application, in frozen groups that check themselves."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine
+
+from dbos._error import DBOSInitializationError
+
+_NAME = re.compile(r"[a-z0-9-_]{3,256}")
+
+
+def refuse(key: str, value: object, *, expected: str) -> DBOSInitializationError:
+    """The error for a setting that cannot be used: what it is, what was expected, what was given."""
+    return DBOSInitializationError(f"{key}: expected {expected}, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseOptions:
+    """Where the system database is, and how it is used."""
+
+    url: str | None
+    engine: Engine | None = None
+    schema: str = "dbos"
+    pool_size: int = 20
+    engine_options: dict[str, Any] = field(default_factory=dict)
+    use_listen_notify: bool = True
+
+    def __post_init__(self) -> None:
+        if self.pool_size < 4:
+            raise refuse("sys_db_pool_size", self.pool_size, expected="at least 4")
+        if not self.schema.strip():
+            raise refuse("dbos_system_schema", self.schema, expected="the name of a schema")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsOptions:
+    """Where `/metrics`, `/healthz` and `/readyz` are served; no port, no server."""
+
+    port: int | None = None
+    host: str = "0.0.0.0"  # noqa: S104 -- Prometheus scrapes pods from outside; local runs set 127.0.0.1
+
+    def __post_init__(self) -> None:
+        if self.port is not None and not 0 <= self.port <= 65535:
+            raise refuse("metrics_port", self.port, expected="a port from 0 to 65535")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that `DBOS(config=…)` decides."""
+
+    name: str
+    database: DatabaseOptions
+    executor_id: str = "local"
+    application_version: str | None = None
+    """None: a hash of the registered code."""
+    application_id: str = ""
+    log_level: str = "INFO"
+    max_executor_threads: int | None = None
+    metrics: MetricsOptions = field(default_factory=MetricsOptions)
+
+    def __post_init__(self) -> None:
+        if _NAME.fullmatch(self.name) is None:
+            raise refuse("name", self.name, expected="3 to 256 characters of a-z, 0-9, - and _")
+        if self.max_executor_threads is not None and self.max_executor_threads < 1:
+            raise refuse("max_executor_threads", self.max_executor_threads, expected="at least 1, or None")
+        if not self.executor_id.strip():
+            raise refuse("executor_id", self.executor_id, expected="text that is not blank")

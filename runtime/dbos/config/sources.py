@@ -1,0 +1,113 @@
+"""Where settings come from: the configuration in code first, then the environment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypedDict, TypeVar
+
+from sqlalchemy import Engine
+
+from dbos._error import DBOSInitializationError
+from dbos.config.settings import DatabaseOptions, MetricsOptions, Settings, refuse
+
+logger = logging.getLogger("dbos")
+T = TypeVar("T")
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+class DBOSConfig(TypedDict, total=False):
+    """The configuration of an application; only `name` is required.
+
+    | key | default |
+    |---|---|
+    | `name` | |
+    | `system_database_url` | `postgresql://…` |
+    | `system_database_engine` | an SQLAlchemy engine of your own instead of the URL |
+    | `dbos_system_schema` | `dbos` |
+    | `sys_db_pool_size` | 20 |
+    | `db_engine_kwargs` | passed to `sqlalchemy.create_engine` |
+    | `use_listen_notify` | True; False behind a proxy that pools transactions |
+    | `application_version` | `DBOS__APPVERSION`, else a hash of the code |
+    | `executor_id` | `DBOS__VMID`, else `local` |
+    | `log_level` | `INFO` |
+    | `max_executor_threads` | None: as many as block |
+    | `metrics_port` | `DBOS_METRICS_PORT`, else no endpoint; 0 picks a free port |
+    | `metrics_host` | `DBOS_METRICS_HOST`, else `0.0.0.0` |
+    """
+
+    name: str
+    system_database_url: str | None
+    system_database_engine: Engine | None
+    dbos_system_schema: str | None
+    sys_db_pool_size: int | None
+    db_engine_kwargs: dict[str, Any] | None
+    use_listen_notify: bool | None
+    application_version: str | None
+    executor_id: str | None
+    log_level: str | None
+    max_executor_threads: int | None
+    metrics_port: int | None
+    metrics_host: str | None
+
+
+def load_settings(config: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """The settings of a configuration; what it leaves out comes from the environment, then from defaults.
+
+    Unknown keys are named in a warning. Raises DBOSInitializationError naming the key, what was
+    expected and what was given.
+    """
+    if not isinstance(config, Mapping):
+        raise DBOSInitializationError(f"config: expected a DBOSConfig dictionary, got {type(config).__name__}")
+    unknown = sorted(set(config) - set(DBOSConfig.__annotations__))
+    if unknown:
+        logger.warning("Configuration keys that this release does not know are ignored: %s", ", ".join(unknown))
+    if _take(config, "name", str) is None:
+        raise DBOSInitializationError("name: expected the application's name in the configuration, got nothing")
+    level = (_take(config, "log_level", str) or "INFO").upper()
+    if level not in LOG_LEVELS:
+        raise refuse("log_level", level, expected=f"one of {', '.join(LOG_LEVELS)}")
+    return Settings(
+        name=config["name"],
+        database=DatabaseOptions(
+            url=_take(config, "system_database_url", str),
+            engine=_take(config, "system_database_engine", Engine),
+            schema=_take(config, "dbos_system_schema", str) or "dbos",
+            pool_size=_or(_take(config, "sys_db_pool_size", int), 20),
+            engine_options=dict(_take(config, "db_engine_kwargs", dict) or {}),
+            use_listen_notify=_or(_take(config, "use_listen_notify", bool), default=True),
+        ),
+        executor_id=_take(config, "executor_id", str) or environment.get("DBOS__VMID") or "local",
+        application_version=_take(config, "application_version", str) or environment.get("DBOS__APPVERSION") or None,
+        application_id=environment.get("DBOS__APPID", ""),
+        log_level=level,
+        max_executor_threads=_take(config, "max_executor_threads", int),
+        metrics=MetricsOptions(
+            port=_or(_take(config, "metrics_port", int), _port(environment)),
+            host=_take(config, "metrics_host", str) or environment.get("DBOS_METRICS_HOST") or MetricsOptions().host,
+        ),
+    )
+
+
+def _port(environment: Mapping[str, str]) -> int | None:
+    text = environment.get("DBOS_METRICS_PORT")
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise refuse("DBOS_METRICS_PORT", text, expected="a port from 0 to 65535") from None
+
+
+def _take(config: Mapping[str, Any], key: str, kind: type[T]) -> T | None:
+    value = config.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise refuse(key, value, expected=f"a value of type {kind.__name__}")
+    return value
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value

@@ -1,0 +1,20 @@
+"""What running a function gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A value, or the exception that was raised."""
+
+    value: Any = None
+    error: Exception | None = None
+
+    def unwrap(self) -> Any:
+        """The value; raises the exception when there is one."""
+        if self.error is not None:
+            raise self.error
+        return self.value

@@ -1,0 +1,279 @@
+"""The plans behind the public calls: start, enqueue, call, and wait for a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dbos._error import DBOSConflictingWorkflowError, DBOSQueueDeduplicatedError
+from dbos.core.ids import OwnerToken, WorkflowId, check_name, child_workflow_id
+from dbos.core.outcome import Outcome
+from dbos.core.statuses import WorkflowStatusString
+from dbos.engine.context import (
+    EnqueueSettings,
+    Execution,
+    enqueue_settings,
+    recording_execution,
+    take_pending_id,
+)
+from dbos.engine.execution import execute, note_start
+from dbos.engine.plan import Plan, Read, Write
+from dbos.engine.registry import WorkflowFunction
+from dbos.engine.services import Services, epoch_ms, new_uuid
+from dbos.engine.steps import (
+    Operated,
+    checkpoint_record,
+    ensure_owned,
+    lost_ownership,
+    record_checkpoint,
+    replay,
+)
+from dbos.engine.waiting import await_outcome
+from dbos.serialization.encoding import encode_inputs
+from dbos.store.operation import Operation, Statement
+from dbos.store.rows import Insertion, NewWorkflow, ParentStep, StepRecord
+from dbos.store.workflows import created, resolve_insertion
+
+GET_RESULT = "DBOS.getResult"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A workflow and its arguments."""
+
+    workflow: WorkflowFunction
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A workflow that was started here, or is there already: then `execution` is None."""
+
+    workflow_id: WorkflowId
+    execution: Execution | None
+
+
+def start(services: Services, call: Call) -> Plan[Started]:
+    """Insert a workflow that this process runs at once, or attach to the one that holds its ID."""
+    if enqueue_settings.get() is not None and enqueue_settings.get() != EnqueueSettings():
+        raise ValueError("SetEnqueueOptions applies to what is enqueued: start this workflow on a queue")
+    owner = OwnerToken(new_uuid())
+    return (yield from _start(services, call, owner))
+
+
+def call_workflow(services: Services, call: Call) -> Plan[Any]:
+    """Run a workflow as a function call: its result, or its exception.
+
+    In a workflow it is a child, and its result is a step of the parent.
+    """
+    parent = recording_execution()
+    started = yield from _start(services, call, OwnerToken(new_uuid()))
+    if parent is None:
+        return (yield from _run_or_attach(services, call, started)).unwrap()
+    function_id = parent.next_function_id()
+    replayed = replay(parent, function_id, GET_RESULT)
+    if replayed is not None:
+        return replayed.unwrap()
+    began = epoch_ms()
+    outcome = yield from _run_or_attach(services, call, started)
+    yield from _record_result(services, parent, function_id, started.workflow_id, outcome, began=began)
+    return outcome.unwrap()
+
+
+def enqueue(services: Services, queue_name: str, call: Call) -> Plan[WorkflowId]:
+    """Put a workflow on a queue, once for its ID; the ID of the workflow that is there."""
+    check_name(queue_name, subject="queue name")
+    options = enqueue_settings.get() or EnqueueSettings()
+    delay_until = None if options.delay_seconds is None else epoch_ms() + int(options.delay_seconds * 1000)
+
+    def as_enqueued(record: NewWorkflow) -> NewWorkflow:
+        return replace(
+            record,
+            status=WorkflowStatusString.ENQUEUED if delay_until is None else WorkflowStatusString.DELAYED,
+            queue_name=queue_name,
+            application_version=options.app_version or record.application_version,
+            deduplication_id=options.deduplication_id,
+            priority=options.priority or 0,
+            delay_until_ms=delay_until,
+        )
+
+    started = yield from _insert(services, call, as_enqueued, policy=options.duplication_policy)
+    if started.created and delay_until is None:
+        services.wake_queue(queue_name)
+    return started.workflow_id
+
+
+def get_result(services: Services, workflow_id: str, *, poll_seconds: float) -> Plan[Any]:
+    """Wait for a workflow's result; in a workflow the result is a step of it."""
+    parent = recording_execution()
+    if parent is None:
+        return (yield from await_outcome(services.signals, workflow_id, poll_seconds=poll_seconds)).unwrap()
+    function_id = parent.next_function_id()
+    replayed = replay(parent, function_id, GET_RESULT)
+    if replayed is not None:
+        return replayed.unwrap()
+    began = epoch_ms()
+    outcome = yield from await_outcome(services.signals, workflow_id, poll_seconds=poll_seconds)
+    yield from _record_result(services, parent, function_id, workflow_id, outcome, began=began)
+    return outcome.unwrap()
+
+
+def insert(record: NewWorkflow, *, policy: str) -> Plan[tuple[WorkflowId, Insertion]]:
+    """Insert a workflow once; the ID of the row that stands for it, and what is known of the row.
+
+    Raises DBOSConflictingWorkflowError when the ID belongs to another workflow and, unless `policy` is
+    `return-existing`, DBOSQueueDeduplicatedError when its deduplication ID is held.
+    """
+    while True:
+        answer = yield Write(record)
+        if answer["created"]:
+            return record.workflow_id, created(record)
+        if not answer["allowed"]:
+            raise (yield from _lost_parent(record))
+        insertion: Insertion | None = yield Read(lambda: resolve_insertion(record))
+        if insertion is None:
+            continue  # the holder of the deduplication ID has just ended
+        if insertion.deduplicated_by is not None:
+            if policy != "return-existing":
+                raise DBOSQueueDeduplicatedError(
+                    record.workflow_id, record.queue_name or "", record.deduplication_id or ""
+                )
+            return insertion.deduplicated_by, insertion
+        _refuse_conflict(record, insertion)
+        return record.workflow_id, insertion
+
+
+def _start(services: Services, call: Call, owner: OwnerToken) -> Plan[Started]:
+    def as_started(record: NewWorkflow) -> NewWorkflow:
+        return replace(record, status=WorkflowStatusString.PENDING, owner=owner, recovery_attempts=1)
+
+    inserted = yield from _insert(services, call, as_started, policy="reject")
+    if not inserted.created:
+        return Started(inserted.workflow_id, None)
+    return Started(
+        inserted.workflow_id,
+        Execution(
+            workflow_id=inserted.workflow_id,
+            owner=owner,
+            name=call.workflow.name,
+            serialization=inserted.serialization,
+            deadline_ms=inserted.deadline_ms,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Inserted:
+    workflow_id: WorkflowId
+    created: bool
+    serialization: str | None
+    deadline_ms: int | None
+
+
+def _insert(
+    services: Services, call: Call, shape: Callable[[NewWorkflow], NewWorkflow], *, policy: str
+) -> Plan[_Inserted]:
+    parent = recording_execution()
+    function_id = None if parent is None else parent.next_function_id()
+    if parent is not None and function_id is not None:
+        replayed_id = _replayed_child(parent, function_id, call.workflow.name)
+        if replayed_id is not None:
+            return _Inserted(replayed_id, created=False, serialization=None, deadline_ms=None)
+        yield from ensure_owned(parent)
+    record = shape(_new_record(services, call, parent, function_id))
+    workflow_id, insertion = yield from insert(record, policy=policy)
+    if not insertion.created and parent is not None and function_id is not None:
+        yield from record_checkpoint(parent, _child_record(services, parent, function_id, record, workflow_id))
+    return _Inserted(workflow_id, insertion.created, insertion.serialization, record.deadline_ms)
+
+
+def _new_record(services: Services, call: Call, parent: Execution | None, function_id: int | None) -> NewWorkflow:
+    serialization = call.workflow.serialization or services.serialization
+    workflow_id = take_pending_id()
+    parent_step = None
+    if parent is not None and function_id is not None:
+        workflow_id = workflow_id or child_workflow_id(parent.workflow_id, function_id)
+        parent_step = ParentStep(
+            workflow_id=parent.workflow_id, owner=parent.owner, function_id=function_id, started_at_ms=epoch_ms()
+        )
+    return NewWorkflow(
+        workflow_id=WorkflowId(workflow_id or new_uuid()),
+        status=WorkflowStatusString.ENQUEUED,
+        name=call.workflow.name,
+        creator=new_uuid(),
+        inputs=encode_inputs(call.args, call.kwargs, serialization),
+        serialization=serialization,
+        executor_id=services.claimant.executor_id,
+        application_name=services.claimant.application,
+        application_version=services.claimant.version,
+        application_id=services.application_id,
+        deadline_ms=None if parent is None else parent.deadline_ms,
+        parent_workflow_id=None if parent is None else parent.workflow_id,
+        parent_step=parent_step,
+    )
+
+
+def _replayed_child(parent: Execution, function_id: int, name: str) -> WorkflowId | None:
+    replayed = replay(parent, function_id, name)
+    if replayed is None:
+        return None
+    replayed.unwrap()  # a start that was refused is refused again
+    child = parent.checkpoints[function_id].child_workflow_id
+    return None if child is None else WorkflowId(child)
+
+
+def _run_or_attach(services: Services, call: Call, started: Started) -> Plan[Outcome]:
+    if started.execution is None:
+        return (yield from await_outcome(services.signals, started.workflow_id, poll_seconds=1.0))
+    note_start(services, started.execution)
+    return (yield from execute(services, call.workflow, started.execution, call.args, call.kwargs))
+
+
+def _record_result(
+    services: Services, parent: Execution, function_id: int, child: str, outcome: Outcome, *, began: int
+) -> Plan[None]:
+    record = checkpoint_record(services, parent, Operated(function_id, GET_RESULT, began, child), outcome)
+    yield from record_checkpoint(parent, record)
+
+
+def _child_record(
+    services: Services, parent: Execution, function_id: int, record: NewWorkflow, child: WorkflowId
+) -> StepRecord:
+    now = epoch_ms()
+    return StepRecord(
+        workflow_id=parent.workflow_id,
+        owner=parent.owner,
+        function_id=function_id,
+        function_name=record.name,
+        output=None,
+        error=None,
+        serialization=None,
+        started_at_ms=now if record.parent_step is None else record.parent_step.started_at_ms,
+        completed_at_ms=now,
+        application_name=services.claimant.application,
+        child_workflow_id=child,
+    )
+
+
+def _refuse_conflict(record: NewWorkflow, existing: Insertion) -> None:
+    for what, asked, found in (
+        ("name", record.name, existing.name),
+        ("class", record.class_name, existing.class_name),
+        ("instance", record.config_name, existing.config_name),
+    ):
+        if asked != found:
+            raise DBOSConflictingWorkflowError(record.workflow_id, f"its {what} is {found!r}, not {asked!r}")
+
+
+def _lost_parent(record: NewWorkflow) -> Plan[BaseException]:
+    assert record.parent_step is not None
+    parent = record.parent_step
+    status: str | None = yield Read(lambda: _load_status(parent.workflow_id))
+    return lost_ownership(Execution(workflow_id=parent.workflow_id, owner=parent.owner, name=""), status)
+
+
+def _load_status(workflow_id: WorkflowId) -> Operation[str | None]:
+    rows = yield Statement("load_status", {"workflow_id": workflow_id})
+    return rows[0]["status"] if rows else None

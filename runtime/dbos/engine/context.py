@@ -1,0 +1,83 @@
+"""What the running code knows: its workflow, its step, and the options set around a call."""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from dbos.core.ids import OwnerToken, WorkflowId
+from dbos.store.rows import Checkpoint
+
+
+@dataclass(slots=True)
+class Execution:
+    """One execution of one workflow: what it owns, and how far it is."""
+
+    workflow_id: WorkflowId
+    owner: OwnerToken
+    name: str
+    serialization: str | None = None
+    queue_name: str | None = None
+    deadline_ms: int | None = None
+    checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
+    """Steps that a former execution recorded."""
+    function_id: int = 0
+    started: float = field(default_factory=time.monotonic)
+    """When this execution began, on the monotonic clock."""
+    checked_at: float = field(default_factory=time.monotonic)
+    """When the row was last seen to be ours, on the monotonic clock."""
+
+    def next_function_id(self) -> int:
+        """The ID of the next operation: 1, 2, 3, … in the order of calls."""
+        self.function_id += 1
+        return self.function_id
+
+
+@dataclass(frozen=True, slots=True)
+class StepScope:
+    """The step that runs now."""
+
+    function_id: int
+    name: str
+    attempt: int
+    max_attempts: int
+
+
+@dataclass(slots=True)
+class PendingId:
+    """A workflow ID set for the first workflow that is started in a block."""
+
+    workflow_id: str
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueueSettings:
+    """Options for what is enqueued in a block."""
+
+    deduplication_id: str | None = None
+    duplication_policy: str = "reject"
+    priority: int | None = None
+    app_version: str | None = None
+    delay_seconds: float | None = None
+
+
+current_execution: ContextVar[Execution | None] = ContextVar("dbos_execution", default=None)
+current_step: ContextVar[StepScope | None] = ContextVar("dbos_step", default=None)
+pending_id: ContextVar[PendingId | None] = ContextVar("dbos_pending_id", default=None)
+enqueue_settings: ContextVar[EnqueueSettings | None] = ContextVar("dbos_enqueue_settings", default=None)
+
+
+def recording_execution() -> Execution | None:
+    """The workflow whose operations are recorded here: none outside of workflows, and none inside a step."""
+    return None if current_step.get() is not None else current_execution.get()
+
+
+def take_pending_id() -> str | None:
+    """The workflow ID that the surrounding block sets, for the first caller only."""
+    pending = pending_id.get()
+    if pending is None or pending.taken:
+        return None
+    pending.taken = True
+    return pending.workflow_id

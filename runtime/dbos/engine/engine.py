@@ -1,0 +1,105 @@
+"""The engine of one process: its parts, started and stopped in order."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from dbos.core.ids import INTERNAL_QUEUE
+from dbos.engine.executor import Executor
+from dbos.engine.queue_worker import POLL_SECONDS, QueueWorker
+from dbos.engine.registry import Registry
+from dbos.engine.services import Services, epoch_ms, new_uuid
+from dbos.engine.wakeups import Listener
+from dbos.store.dequeue import recover_workflows
+from dbos.store.queues import register_queue
+from dbos.store.versions import register_version
+from dbos.telemetry import WorkflowsRecovered
+
+logger = logging.getLogger("dbos")
+
+STALE_POLL_SECONDS = 15.0
+
+
+class Engine:
+    """Serves queues and runs workflows between start() and stop()."""
+
+    def __init__(self, services: Services, registry: Registry, *, max_threads: int | None, listen: bool) -> None:
+        self.services = services
+        self.registry = registry
+        self.executor = Executor(services, registry, max_threads=max_threads)
+        self.queues = QueueWorker(
+            services,
+            dispatch=self.executor.dispatch,
+            backlog=lambda: self.executor.threads.backlog,
+            relieve=self.executor.threads.relieve,
+        )
+        self.executor.on_end = self._ended
+        self.executor.on_unknown = self.queues.skip
+        self._listener = (
+            Listener(
+                services.database.source,
+                services.database.schema,
+                on_queues=self.queues.wake,
+                on_ended=services.signals.ring,
+                on_gap=services.signals.ring_all,
+            )
+            if listen
+            else None
+        )
+        self._draining = False
+
+    def start(self) -> None:
+        """Register this version and the declared queues, recover what a former process left, then serve.
+
+        The recovery is over before the first claim, or it could take back what was just claimed.
+        """
+        services, database = self.services, self.services.database
+        claimant = services.claimant
+        version_id = new_uuid()
+        database.run(lambda: register_version(claimant.version, claimant.application, version_id=version_id))
+        for name, limits in self.registry.queues.items():
+            database.run(
+                lambda name=name, limits=limits: register_queue(  # type: ignore[misc]
+                    name, limits, claimant.application, update=True, now_ms=epoch_ms()
+                )
+            )
+        services.writer.start()
+        recovered = database.run(lambda: recover_workflows(claimant))
+        if recovered:
+            logger.info("Recovered %d workflows of executor %s", len(recovered), claimant.executor_id)
+            services.telemetry.emit(WorkflowsRecovered(len(recovered)))
+        if self._listener is not None:
+            self._listener.start()
+        self.queues.start()
+
+    def drain(self, seconds: float) -> bool:
+        """Claim nothing more, hand back what has not begun, let the rest finish; whether it did in time."""
+        self._draining = True
+        self.queues.stop()
+        released = self.executor.hand_back()
+        if released:
+            logger.info("Handed back %d workflows that had not begun", len(released))
+        return self.executor.drain(seconds)
+
+    def stop(self) -> None:
+        """Stop every part. What still runs is recovered by the next process with this executor's ID."""
+        self._draining = True
+        self.queues.stop()
+        self.executor.hand_back()
+        self.executor.close()
+        self.services.writer.stop()
+        if self._listener is not None:
+            self._listener.stop()
+        self.services.signals.ring_all()
+        self.services.database.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether this process takes work: it is not draining, and the database answered its last polls."""
+        return not self._draining and time.monotonic() - self.queues.last_poll < STALE_POLL_SECONDS + POLL_SECONDS
+
+    def _ended(self, queue: str) -> None:
+        self.queues.ended(queue)
+        if queue != INTERNAL_QUEUE and self.queues.shares_limits(queue):
+            self.services.writer.announce(queue=queue)

@@ -1,0 +1,115 @@
+"""One execution of one workflow, from its first line to its recorded outcome."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from dbos._error import DBOSBaseException
+from dbos.core.outcome import Outcome
+from dbos.core.statuses import WorkflowStatusString
+from dbos.engine.context import Execution, current_execution, current_step, enqueue_settings, pending_id
+from dbos.engine.plan import Invoke, Plan, Read, Write
+from dbos.engine.registry import WorkflowFunction
+from dbos.engine.services import Services
+from dbos.engine.waiting import await_outcome
+from dbos.serialization.encoding import encode_value
+from dbos.serialization.failures import encode_failure
+from dbos.store.rows import OutcomeRecord
+from dbos.store.steps import load_steps
+from dbos.telemetry import WorkflowEnded, WorkflowStarted
+
+logger = logging.getLogger("dbos")
+
+
+def execute(
+    services: Services,
+    workflow: WorkflowFunction,
+    execution: Execution,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Plan[Outcome]:
+    """Run a workflow and record how it ended; what it gave.
+
+    An execution that lost its workflow (cancelled, resumed or recovered meanwhile) records nothing: it
+    waits for the outcome that whoever owns the workflow records.
+    """
+    record, outcome = yield from run_function(workflow, execution, args, kwargs)
+    if record is not None and (yield Write(record)):
+        note_end(services, execution, record, outcome)
+        return outcome
+    return (yield from await_outcome(services.signals, execution.workflow_id, poll_seconds=1.0))
+
+
+def run_function(
+    workflow: WorkflowFunction,
+    execution: Execution,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Plan[tuple[OutcomeRecord | None, Outcome]]:
+    """Run a workflow's function; the record of how it ended, not yet written.
+
+    No record when the execution lost its workflow.
+    """
+    with _execution_scope(execution):
+        try:
+            outcome: Outcome = yield Invoke(workflow.function, args, kwargs)
+        except DBOSBaseException as signal:
+            logger.info("This execution of a workflow stops: %s", signal, extra={"workflow_id": execution.workflow_id})
+            return None, Outcome()
+    return outcome_record(execution, outcome), outcome
+
+
+def note_start(services: Services, execution: Execution, *, waited_seconds: float | None = None) -> None:
+    """Tell observers that an execution begins."""
+    services.telemetry.emit(WorkflowStarted(execution.name, execution.queue_name or "", waited_seconds))
+
+
+def note_end(services: Services, execution: Execution, record: OutcomeRecord, outcome: Outcome) -> None:
+    """Tell observers and whoever waits that an execution ended, after its record's commit."""
+    error = None if outcome.error is None else type(outcome.error).__name__
+    seconds = time.monotonic() - execution.started
+    services.telemetry.emit(WorkflowEnded(execution.name, execution.queue_name or "", record.status, seconds, error))
+    services.signals.ring(execution.workflow_id)
+    services.writer.announce(workflow=execution.workflow_id)
+
+
+def load_checkpoints(execution: Execution) -> Plan[None]:
+    """Give an execution the steps that a former one recorded."""
+    execution.checkpoints = yield Read(lambda: load_steps(execution.workflow_id))
+
+
+def outcome_record(execution: Execution, outcome: Outcome) -> OutcomeRecord:
+    """The record of an outcome. A result that cannot be stored makes the workflow an ERROR that says so."""
+    output: str | None = None
+    error = outcome.error
+    if error is None:
+        try:
+            output = encode_value(outcome.value, execution.serialization)
+        except Exception as failure:  # noqa: BLE001 -- user classes raise anything when pickled
+            error = failure
+    return OutcomeRecord(
+        workflow_id=execution.workflow_id,
+        owner=execution.owner,
+        status=WorkflowStatusString.SUCCESS if error is None else WorkflowStatusString.ERROR,
+        output=output,
+        error=None if error is None else encode_failure(error, execution.serialization),
+    )
+
+
+@contextmanager
+def _execution_scope(execution: Execution) -> Generator[None]:
+    outer_execution = current_execution.set(execution)
+    outer_step = current_step.set(None)
+    outer_id = pending_id.set(None)
+    outer_settings = enqueue_settings.set(None)
+    try:
+        yield
+    finally:
+        current_execution.reset(outer_execution)
+        current_step.reset(outer_step)
+        pending_id.reset(outer_id)
+        enqueue_settings.reset(outer_settings)

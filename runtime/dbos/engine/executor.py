@@ -1,0 +1,239 @@
+"""Runs workflows in the background: claimed from queues, or started by the application.
+
+claimed -> dead letter?  -> MAX_RECOVERY_ATTEMPTS_EXCEEDED
+        -> no function?  -> put back, its name left to other processes for a while
+        -> no arguments? -> ERROR
+        -> run in a thread (or on the event loop) -> outcome handed to the writer -> slot free
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from dbos._error import MaxRecoveryAttemptsExceededError
+from dbos.core.outcome import Outcome
+from dbos.engine.commands import Call, Started
+from dbos.engine.context import Execution
+from dbos.engine.event_loop import EventLoopThread
+from dbos.engine.execution import execute, load_checkpoints, note_end, note_start, outcome_record, run_function
+from dbos.engine.interpreters import run_blocking, run_on_loop
+from dbos.engine.plan import Plan
+from dbos.engine.registry import Registry, WorkflowFunction
+from dbos.engine.services import Services
+from dbos.engine.threads import WorkerThreads
+from dbos.serialization.decoding import UndecodableError, decode_inputs
+from dbos.store.dequeue import bury_workflow, release_workflows
+from dbos.store.rows import ClaimedWorkflow, OutcomeRecord
+from dbos.telemetry import WorkflowUndispatchable
+
+logger = logging.getLogger("dbos")
+
+
+class ClaimedTask:
+    """A claimed workflow that waits for a thread."""
+
+    def __init__(self, claimed: ClaimedWorkflow, run: Callable[[ClaimedWorkflow], None]) -> None:
+        self.claimed = claimed
+        self._run = run
+
+    def __call__(self) -> None:
+        self._run(self.claimed)
+
+
+class Executor:
+    """The threads and the event loop of one process."""
+
+    def __init__(self, services: Services, registry: Registry, *, max_threads: int | None) -> None:
+        self._services = services
+        self._registry = registry
+        self.threads = WorkerThreads(most=max_threads)
+        self.loop = EventLoopThread()
+        self._active = 0
+        self._quiet = threading.Condition(threading.Lock())
+        self.on_end: Callable[[str], None] = lambda _queue: None
+        """Called with the queue of a claimed workflow that no longer runs here."""
+        self.on_unknown: Callable[[str], None] = lambda _name: None
+        """Called with a workflow name that has no function here."""
+
+    def dispatch(self, claimed: list[ClaimedWorkflow]) -> None:
+        """Run claimed workflows, in the order given."""
+        unknown: list[ClaimedWorkflow] = []
+        for workflow in claimed:
+            function = self._registry.workflows.get(workflow.name)
+            if function is None or workflow.class_name is not None or workflow.config_name is not None:
+                unknown.append(workflow)
+                continue
+            self._begin()
+            if function.is_async:
+                self.loop.run(self._run_claimed_on_loop(workflow))
+            else:
+                self.threads.submit(ClaimedTask(workflow, self._run_claimed))
+        if unknown:
+            self._refuse_unknown(unknown)
+
+    def start(self, call: Call, started: Started) -> Future[Outcome]:
+        """Run a workflow that was just inserted, in the background; its outcome once recorded."""
+        execution = started.execution
+        assert execution is not None
+        note_start(self._services, execution)
+        self._begin()
+        plan = execute(self._services, call.workflow, execution, call.args, call.kwargs)
+        if call.workflow.is_async:
+            future: Future[Outcome] = self.loop.run(run_on_loop(plan, self._services))
+        else:
+            future = Future()
+            self.threads.submit(lambda: _settle(future, plan, self._services))
+        future.add_done_callback(lambda _future: self._end())
+        return future
+
+    def start_here(self, call: Call, started: Started) -> asyncio.Task[Outcome]:
+        """Run a coroutine workflow that was just inserted, as a task of the running loop."""
+        execution = started.execution
+        assert execution is not None
+        note_start(self._services, execution)
+        self._begin()
+        plan = execute(self._services, call.workflow, execution, call.args, call.kwargs)
+        task = asyncio.get_running_loop().create_task(run_on_loop(plan, self._services))
+        task.add_done_callback(lambda _task: self._end())
+        return task
+
+    def hand_back(self) -> list[str]:
+        """Put back every claimed workflow that has not begun; the IDs of those that were still ours."""
+        waiting = [task.claimed for task in self.threads.withdraw() if isinstance(task, ClaimedTask)]
+        if not waiting:
+            return []
+        released = self._services.database.run(lambda: release_workflows(waiting))
+        for workflow in waiting:
+            self._services.wake_queue(workflow.queue_name)
+            self._end(workflow.queue_name)
+        return list(released)
+
+    def drain(self, seconds: float | None) -> bool:
+        """Wait until nothing runs; whether that came about in time."""
+        with self._quiet:
+            return self._quiet.wait_for(lambda: self._active == 0, timeout=seconds)
+
+    def close(self) -> None:
+        """End the threads and the loop."""
+        self.threads.close()
+        self.loop.stop()
+
+    def _run_claimed(self, claimed: ClaimedWorkflow) -> None:
+        posted = False
+        try:
+            ended = run_blocking(self._run(claimed), self._services)
+            if ended is not None:
+                self._post(claimed, *ended)
+                posted = True
+        finally:
+            if not posted:
+                self._end(claimed.queue_name)
+
+    async def _run_claimed_on_loop(self, claimed: ClaimedWorkflow) -> None:
+        posted = False
+        try:
+            ended = await run_on_loop(self._run(claimed), self._services)
+            if ended is not None:
+                self._post(claimed, *ended)
+                posted = True
+        except Exception:  # the task's boundary: nobody awaits it
+            logger.exception("A workflow's task failed outside of its workflow")
+        finally:
+            if not posted:
+                self._end(claimed.queue_name)
+
+    def _run(self, claimed: ClaimedWorkflow) -> Plan[tuple[Execution, OutcomeRecord, Outcome] | None]:
+        function = self._registry.workflows[claimed.name]
+        if self._is_dead_letter(claimed, function):
+            return None
+        execution = Execution(
+            workflow_id=claimed.workflow_id,
+            owner=claimed.owner,
+            name=claimed.name,
+            serialization=claimed.serialization,
+            queue_name=claimed.queue_name,
+            deadline_ms=claimed.deadline_ms,
+        )
+        try:
+            args, kwargs = decode_inputs(claimed.inputs, claimed.serialization)
+        except UndecodableError as error:
+            return self._undecodable(claimed, execution, error)
+        if claimed.replayed:
+            yield from load_checkpoints(execution)
+        waited = max(0, claimed.started_at_ms - claimed.enqueued_at_ms) / 1000
+        note_start(self._services, execution, waited_seconds=waited)
+        record, outcome = yield from run_function(function, execution, args, kwargs)
+        return None if record is None else (execution, record, outcome)
+
+    def _post(self, claimed: ClaimedWorkflow, execution: Execution, record: OutcomeRecord, outcome: Outcome) -> None:
+        """Hand an outcome to the writer without waiting: nobody here waits for it, and the thread is free."""
+
+        def on_commit(committed: Future[bool]) -> None:
+            error = committed.exception()
+            if error is not None:
+                logger.error("An outcome could not be recorded", exc_info=error, extra=_fields(claimed))
+            elif committed.result():
+                note_end(self._services, execution, record, outcome)
+            self._end(claimed.queue_name)
+
+        self._services.writer.submit(record).add_done_callback(on_commit)
+
+    def _undecodable(
+        self, claimed: ClaimedWorkflow, execution: Execution, error: UndecodableError
+    ) -> tuple[Execution, OutcomeRecord, Outcome]:
+        logger.error("The arguments of a workflow cannot be read: %s", error, extra=_fields(claimed))
+        self._services.telemetry.emit(WorkflowUndispatchable(claimed.name, claimed.queue_name, "undecodable"))
+        outcome = Outcome(error=error)
+        return execution, outcome_record(execution, outcome), outcome
+
+    def _is_dead_letter(self, claimed: ClaimedWorkflow, function: WorkflowFunction) -> bool:
+        most = function.max_recovery_attempts
+        if most is None or claimed.recovery_attempts <= most + 1:
+            return False
+        if self._services.database.run(lambda: bury_workflow(claimed)):
+            logger.error("%s", MaxRecoveryAttemptsExceededError(claimed.workflow_id, most), extra=_fields(claimed))
+            self._services.signals.ring(claimed.workflow_id)
+            self._services.writer.announce(workflow=claimed.workflow_id)
+        return True
+
+    def _refuse_unknown(self, claimed: list[ClaimedWorkflow]) -> None:
+        for name in sorted({workflow.name for workflow in claimed}):
+            self.on_unknown(name)
+            logger.warning(
+                "No function is registered for workflow %r here; its runs stay ENQUEUED for processes that have it",
+                name,
+            )
+        self._services.database.run(lambda: release_workflows(claimed))
+        for workflow in claimed:
+            self._services.telemetry.emit(
+                WorkflowUndispatchable(workflow.name, workflow.queue_name, "unknown function")
+            )
+            self.on_end(workflow.queue_name)
+
+    def _begin(self) -> None:
+        with self._quiet:
+            self._active += 1
+
+    def _end(self, queue: str | None = None) -> None:
+        if queue is not None:
+            self.on_end(queue)
+        with self._quiet:
+            self._active -= 1
+            if self._active == 0:
+                self._quiet.notify_all()
+
+
+def _settle(future: Future[Outcome], plan: Plan[Outcome], services: Services) -> None:
+    try:
+        future.set_result(run_blocking(plan, services))
+    except BaseException as error:  # noqa: BLE001 -- the thread's boundary: the handle must be answered
+        future.set_exception(error)
+
+
+def _fields(claimed: ClaimedWorkflow) -> dict[str, Any]:
+    return {"workflow_id": claimed.workflow_id, "workflow": claimed.name, "queue": claimed.queue_name}

@@ -1,0 +1,97 @@
+"""Perform a plan: in the calling thread, or on the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import wait
+from typing import Any, Protocol, TypeVar
+
+from dbos.core.outcome import Outcome
+from dbos.engine.plan import Await, Effect, Invoke, Plan, Read, Wait, Write
+from dbos.store.database import SystemDatabase
+from dbos.store.writer import GroupCommitWriter
+
+T = TypeVar("T")
+
+
+class Storage(Protocol):
+    """What the interpreters write to and read from."""
+
+    @property
+    def writer(self) -> GroupCommitWriter:
+        """Where records go."""
+        ...
+
+    @property
+    def database(self) -> SystemDatabase:
+        """Where operations run."""
+        ...
+
+
+def run_blocking(plan: Plan[T], storage: Storage) -> T:
+    """Perform a plan in this thread; errors of effects are raised inside the plan first."""
+    try:
+        effect = next(plan)
+        while True:
+            try:
+                answer = _perform(effect, storage)
+            except BaseException as error:  # noqa: BLE001 -- the plan decides about every error
+                effect = plan.throw(error)
+            else:
+                effect = plan.send(answer)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+async def run_on_loop(plan: Plan[T], storage: Storage) -> T:
+    """Perform a plan on the running loop without blocking it; errors as in run_blocking."""
+    try:
+        effect = next(plan)
+        while True:
+            try:
+                answer = await _perform_on_loop(effect, storage)
+            except BaseException as error:  # noqa: BLE001 -- the plan decides about every error
+                effect = plan.throw(error)
+            else:
+                effect = plan.send(answer)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+def _perform(effect: Effect, storage: Storage) -> Any:
+    match effect:
+        case Write(record):
+            return storage.writer.submit(record).result()
+        case Invoke(function, args, kwargs):
+            try:
+                return Outcome(function(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001 -- user code raises anything; it is the outcome
+                return Outcome(error=error)
+        case Read(operation):
+            return storage.database.run(operation)
+        case Await(future, seconds):
+            wait([future], timeout=seconds)
+        case Wait(seconds):
+            time.sleep(seconds)
+    return None
+
+
+async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:
+    match effect:
+        case Write(record):
+            return await asyncio.wrap_future(storage.writer.submit(record))
+        case Invoke(function, args, kwargs):
+            try:
+                return Outcome(await function(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001 -- user code raises anything; it is the outcome
+                return Outcome(error=error)
+        case Read(operation):
+            return await asyncio.wrap_future(storage.database.submit(operation))
+        case Await(future, seconds):
+            await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+        case Wait(seconds):
+            await asyncio.sleep(seconds)
+    return None

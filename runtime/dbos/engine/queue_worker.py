@@ -1,0 +1,225 @@
+"""Takes work from queues: woken by news, by free slots and once a second, it claims in bounded batches.
+
+news (NOTIFY, enqueue here, a slot is free) --> hot queues --> claim <= free slots --> dispatch
+every second: one statement reads all queues and what waits there, one ends delays and deadlines
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from dbos.core.ids import INTERNAL_QUEUE, OwnerToken
+from dbos.core.limits import QueueLimits, claim_budget
+from dbos.engine.services import Services, epoch_ms, new_uuid
+from dbos.store.dequeue import ClaimRequest, claim_statement, claimed_workflow, sweep_due_rows
+from dbos.store.dialects.postgres import is_conflict
+from dbos.store.operation import Operation, Row, Statement
+from dbos.store.queues import load_queues
+from dbos.store.rows import ClaimedWorkflow, QueueRow
+
+logger = logging.getLogger("dbos")
+
+BATCH = 100
+POLL_SECONDS = 1.0
+RELIEF_SECONDS = 0.01
+"""How often threads are added while claimed work waits and every thread is blocked."""
+CONFLICT_SECONDS = 0.03
+"""Mean wait after another executor was faster at a shared limit."""
+UNKNOWN_BACKOFF_SECONDS = (5.0, 60.0)
+"""How long a name without a function is left to other processes: the first time, and at most."""
+
+Dispatch = Callable[[list[ClaimedWorkflow]], None]
+
+
+class QueueWorker:
+    """Claims for one executor. One thread, whatever the number of queues."""
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        dispatch: Dispatch,
+        backlog: Callable[[], int],
+        relieve: Callable[[], None],
+        listens_to: frozenset[str] | None = None,
+    ) -> None:
+        """`backlog` tells how much claimed work has not begun; `relieve` adds threads when that stalls."""
+        self._services = services
+        self._dispatch = dispatch
+        self._backlog = backlog
+        self._relieve = relieve
+        self._listens_to = listens_to
+        self._queues: dict[str, QueueRow] = {INTERNAL_QUEUE: QueueRow(name=INTERNAL_QUEUE, limits=QueueLimits())}
+        self._hot: set[str] = set()
+        self._wanting: set[str] = set()
+        """Queues whose last claim was cut short by a budget of this process: a free slot makes them hot."""
+        self._running: Counter[str] = Counter()
+        self._skipped: dict[str, tuple[float, float]] = {}
+        self._next_poll = 0.0
+        self._retry_at: dict[str, float] = {}
+        self._wake = threading.Condition(threading.Lock())
+        self._stopping = False
+        self.last_poll = time.monotonic()
+        """When the database last answered a poll, on the monotonic clock."""
+        self._thread = threading.Thread(target=self._run, name="dbos-claims", daemon=True)
+
+    def start(self) -> None:
+        """Begin to claim."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Claim nothing more; returns when the last claim is dispatched."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def wake(self, queues: Iterable[str]) -> None:
+        """Look at queues at once."""
+        with self._wake:
+            self._hot.update(queues)
+            self._wake.notify()
+
+    def refresh(self) -> None:
+        """Read the queues again at once: one was registered or changed."""
+        with self._wake:
+            self._next_poll = 0.0
+            self._wake.notify()
+
+    def ended(self, queue: str) -> None:
+        """A workflow that was claimed from a queue no longer runs here."""
+        with self._wake:
+            self._running[queue] -= 1
+            if queue in self._wanting and self._slots(queue) * 2 >= self._room(queue):
+                self._hot.add(queue)
+                self._wake.notify()
+
+    def skip(self, name: str) -> None:
+        """Leave workflows of a name to other processes for a while, longer each time."""
+        first, longest = UNKNOWN_BACKOFF_SECONDS
+        _, before = self._skipped.get(name, (0.0, 0.0))
+        pause = min(max(first, before * 2), longest)
+        self._skipped[name] = (time.monotonic() + pause, pause)
+
+    def shares_limits(self, queue: str) -> bool:
+        """Whether other executors wait for slots that end here."""
+        row = self._queues.get(queue)
+        return row is not None and row.limits.concurrency is not None
+
+    @property
+    def running(self) -> dict[str, int]:
+        """How many claimed workflows of each queue this process holds."""
+        return {queue: count for queue, count in self._running.items() if count}
+
+    def _run(self) -> None:
+        while True:
+            hot = self._wait()
+            if hot is None:
+                return
+            try:
+                if time.monotonic() >= self._next_poll:
+                    self._poll()
+                for queue in hot:
+                    self._claim(queue)
+            except Exception:  # the thread's boundary: the next poll tries again
+                logger.exception("Claiming from the queues failed; it is tried again within a second")
+                self._next_poll = time.monotonic() + POLL_SECONDS
+
+    def _wait(self) -> list[str] | None:
+        with self._wake:
+            while True:
+                if self._stopping:
+                    return None
+                now = time.monotonic()
+                for queue, when in list(self._retry_at.items()):
+                    if when <= now:
+                        del self._retry_at[queue]
+                        self._hot.add(queue)
+                ready = [queue for queue in self._hot if queue not in self._retry_at]
+                if ready or now >= self._next_poll:
+                    self._hot.difference_update(ready)
+                    return ready
+                waiting = self._backlog()
+                until = min([self._next_poll, *self._retry_at.values()])
+                self._wake.wait(RELIEF_SECONDS if waiting else max(0.0, until - now))
+                if waiting:
+                    self._relieve()
+                    if self._backlog() * 2 <= BATCH:  # claimed work blocks: there is room for more of it
+                        self._hot.update(queue for queue in self._wanting if self._slots(queue) > 0)
+
+    def _poll(self) -> None:
+        services = self._services
+        application = services.claimant.application
+        swept = services.database.run(lambda: sweep_due_rows(application, services.database.schema, now_ms=epoch_ms()))
+        rows = services.database.run(lambda: load_queues(application))
+        self._queues = {row.name: row for row in rows if self._serves(row)}
+        self.last_poll = time.monotonic()
+        interval = min((row.limits.polling_interval_seconds for row in self._queues.values()), default=POLL_SECONDS)
+        self._next_poll = self.last_poll + min(max(interval, 0.05), POLL_SECONDS) * random.uniform(0.95, 1.05)  # noqa: S311
+        with self._wake:
+            self._hot.update(row.name for row in rows if row.runnable)
+            self._hot.update(swept)
+
+    def _serves(self, row: QueueRow) -> bool:
+        if row.partitioned:
+            return False  # rows of a partitioned queue are left to workers that know partitions
+        return self._listens_to is None or row.name in self._listens_to or row.name == INTERNAL_QUEUE
+
+    def _room(self, queue: str) -> int:
+        row = self._queues[queue]
+        return BATCH if row.limits.worker_concurrency is None else min(BATCH, row.limits.worker_concurrency)
+
+    def _slots(self, queue: str) -> int:
+        row = self._queues.get(queue)
+        if row is None:
+            return 0
+        free = max(0, BATCH - self._backlog())
+        return claim_budget(row.limits, running=self._running[queue], batch=free)
+
+    def _claim(self, queue: str) -> None:
+        row = self._queues.get(queue)
+        if row is None:
+            return
+        limit = self._slots(queue)
+        with self._wake:
+            self._wanting.add(queue)
+        if limit < 1:
+            return
+        owner = OwnerToken(new_uuid())
+        request = ClaimRequest(queue=queue, limits=row.limits, owner=owner, limit=limit, skipped=self._skipped_names())
+        rows = self._take(claim_statement(request, self._services.claimant, now_ms=epoch_ms()), row.limits)
+        if rows is None:
+            self._retry_at[queue] = time.monotonic() + random.uniform(0.5, 1.5) * CONFLICT_SECONDS  # noqa: S311
+            return
+        with self._wake:
+            self._running[queue] += len(rows)
+            if len(rows) < limit and not (rows and row.limits.shared):
+                self._wanting.discard(queue)
+            elif self._slots(queue) > 0 and not row.limits.shared:
+                self._hot.add(queue)
+        if rows:
+            self._dispatch([claimed_workflow(claimed, owner) for claimed in rows])
+
+    def _take(self, statement: Statement, limits: QueueLimits) -> list[Row] | None:
+        if not limits.shared:
+            return self._services.database.run(lambda: _single(statement))
+        try:
+            return self._services.database.take_turn(statement)
+        except Exception as error:
+            if not is_conflict(error):
+                raise
+            return None
+
+    def _skipped_names(self) -> list[str]:
+        now = time.monotonic()
+        return [name for name, (until, _) in self._skipped.items() if until > now]
+
+
+def _single(statement: Statement) -> Operation[list[Row]]:
+    return (yield statement)

@@ -1,0 +1,91 @@
+"""The names of workflows and steps, and their functions."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dbos.core.ids import STEP_WORKFLOW_PREFIX, check_name
+from dbos.core.limits import QueueLimits
+from dbos.core.retry import RetryPolicy
+
+logger = logging.getLogger("dbos")
+
+DEFAULT_MAX_RECOVERY_ATTEMPTS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowFunction:
+    """A registered workflow."""
+
+    name: str
+    function: Callable[..., Any]
+    is_async: bool
+    max_recovery_attempts: int | None = DEFAULT_MAX_RECOVERY_ATTEMPTS
+    serialization: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFunction:
+    """A registered step."""
+
+    name: str
+    function: Callable[..., Any]
+    is_async: bool
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    should_retry: Callable[[BaseException], Any] | None = None
+
+
+class Registry:
+    """What decorators registered in this process. Filled before launch, read afterwards."""
+
+    def __init__(self) -> None:
+        self.workflows: dict[str, WorkflowFunction] = {}
+        self.queues: dict[str, QueueLimits] = {}
+
+    def add_workflow(self, workflow: WorkflowFunction) -> None:
+        """Make a workflow known by its name. A later one of the same name takes its place, with a warning."""
+        before = self.workflows.get(workflow.name)
+        if before is not None and before.function.__code__ is not workflow.function.__code__:
+            logger.warning(
+                "Workflow %r is registered twice; the one in %s is used from now on",
+                workflow.name,
+                workflow.function.__module__,
+            )
+        self.workflows[workflow.name] = workflow
+
+    def add_queue(self, name: str, limits: QueueLimits) -> None:
+        """Make a queue known that launch will create. Raises ValueError for a name that is taken."""
+        check_name(name, subject="queue name")
+        if name in self.queues:
+            raise ValueError(f"Queue {name!r} is declared twice; use the first object for both")
+        self.queues[name] = limits
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.workflows.clear()
+        self.queues.clear()
+
+
+def step_workflow_name(step: StepFunction) -> str:
+    """The name under which a step is started as a workflow."""
+    return STEP_WORKFLOW_PREFIX + step.name
+
+
+def code_version(workflows: Mapping[str, WorkflowFunction], *, package_version: str, application: str) -> str:
+    """A version that changes with the code of any workflow, the release of this package or the application's name."""
+    sources = sorted(_source(workflow.function) for workflow in workflows.values())
+    text = "\0".join([*sources, package_version, application])
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _source(function: Callable[..., Any]) -> str:
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):  # typed into a shell, or built without sources
+        code = function.__code__
+        return f"{code.co_name} {code.co_code.hex()} {code.co_names} {code.co_consts!r}"

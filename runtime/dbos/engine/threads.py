@@ -1,0 +1,94 @@
+"""Threads for workflows: few while work is short, more while threads block.
+
+Hundreds of threads fight for the interpreter lock, so a burst of short workflows is served by a few. When
+work waits and none of it begins (every thread sleeps or waits for the network), threads are added.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+logger = logging.getLogger("dbos")
+
+FEW = 16
+IDLE_SECONDS = 10.0
+
+
+class WorkerThreads:
+    """Runs tasks in order of submission. Threads end when idle for a while."""
+
+    def __init__(self, *, most: int | None = None) -> None:
+        """`most` bounds the threads; None: as many as block at once."""
+        self._most = most
+        self._few = FEW if most is None else min(FEW, most)
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._ready = threading.Condition(threading.Lock())
+        self._threads = 0
+        self._idle = 0
+        self._begun = 0
+        self._begun_before = 0
+        self._closed = False
+
+    @property
+    def backlog(self) -> int:
+        """How many tasks have not begun."""
+        return len(self._tasks)
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Run a task as soon as a thread is free."""
+        with self._ready:
+            self._tasks.append(task)
+            if self._idle >= len(self._tasks):
+                self._ready.notify()
+            elif self._threads < self._few:
+                self._add_thread()
+
+    def relieve(self) -> None:
+        """Add threads when tasks wait and none has begun since the last call: every thread is blocked."""
+        with self._ready:
+            stalled = self._tasks and self._begun == self._begun_before
+            self._begun_before = self._begun
+            if not stalled:
+                return
+            room = len(self._tasks) if self._most is None else self._most - self._threads
+            for _ in range(min(len(self._tasks), room)):
+                self._add_thread()
+
+    def withdraw(self) -> list[Callable[[], None]]:
+        """Take back every task that has not begun."""
+        with self._ready:
+            tasks = list(self._tasks)
+            self._tasks.clear()
+            return tasks
+
+    def close(self) -> None:
+        """Let the threads end once nothing is left."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()
+
+    def _add_thread(self) -> None:
+        self._threads += 1
+        threading.Thread(target=self._work, name=f"dbos-worker-{self._threads}", daemon=True).start()
+
+    def _work(self) -> None:
+        while (task := self._next()) is not None:
+            try:
+                task()
+            except Exception:  # the thread's boundary: tasks record their own failures
+                logger.exception("A workflow's task failed outside of its workflow")
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._ready:
+            while not self._tasks:
+                self._idle += 1
+                woken = not self._closed and self._ready.wait(IDLE_SECONDS)
+                self._idle -= 1
+                if not woken and not self._tasks:
+                    self._threads -= 1
+                    return None
+            self._begun += 1
+            return self._tasks.popleft()

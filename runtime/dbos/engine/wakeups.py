@@ -1,0 +1,106 @@
+"""News between processes: which queues have work, which workflows ended. A lost one costs a poll, no more."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+from dbos.store.dialects.postgres import ConnectionSource, PostgresConnection
+
+logger = logging.getLogger("dbos")
+
+CHANNEL = "dbos_runtime"
+MAX_PAYLOAD_BYTES = 7500
+"""PostgreSQL refuses notifications of 8,000 bytes and more."""
+RECONNECT_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+"""How often the listener looks whether it is to stop."""
+
+
+def payloads(schema: str, queues: set[str], ended: list[str]) -> list[str]:
+    """News as notifications, each small enough. An ID that does not fit is left to its waiter's poll."""
+    news = [{"schema": schema, "queues": [queue]} for queue in sorted(queues)]
+    texts = [json.dumps(item) for item in news]
+    texts += [json.dumps({"schema": schema, "done": chunk}) for chunk in _chunks(ended)]
+    return [text for text in texts if len(text) <= MAX_PAYLOAD_BYTES]
+
+
+class Listener:
+    """Hears the news of other processes, on a connection of its own."""
+
+    def __init__(
+        self,
+        source: ConnectionSource,
+        schema: str,
+        *,
+        on_queues: Callable[[list[str]], None],
+        on_ended: Callable[[str], None],
+        on_gap: Callable[[], None],
+    ) -> None:
+        """`on_gap` is called when news may have been missed."""
+        self._source = source
+        self._schema = schema
+        self._on_queues = on_queues
+        self._on_ended = on_ended
+        self._on_gap = on_gap
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dbos-listener", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more; does not wait for the thread, which ends within a second."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                connection = self._source.dedicated()
+                try:
+                    self._listen(connection)
+                finally:
+                    connection.driver.close()
+            except Exception as error:  # the thread's boundary: polling serves until this works again
+                if not self._stopping.is_set():
+                    logger.warning("Listening for news failed; polling goes on meanwhile", exc_info=error)
+                    self._stopping.wait(RECONNECT_SECONDS)
+
+    def _listen(self, connection: PostgresConnection) -> None:
+        connection.driver.execute(f"LISTEN {CHANNEL}")
+        self._on_gap()
+        while not self._stopping.is_set():
+            for notification in connection.driver.notifies(timeout=LOOK_SECONDS):
+                self._hear(notification.payload)
+                if self._stopping.is_set():
+                    return
+
+    def _hear(self, payload: str) -> None:
+        try:
+            news = json.loads(payload)
+        except ValueError:
+            logger.warning("A notification on %s is not JSON and is ignored", CHANNEL)
+            return
+        if not isinstance(news, dict) or news.get("schema") != self._schema:
+            return
+        if queues := news.get("queues"):
+            self._on_queues(queues)
+        for workflow_id in news.get("done", ()):
+            self._on_ended(workflow_id)
+
+
+def _chunks(ids: list[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for workflow_id in ids:
+        length = len(json.dumps(workflow_id)) + 2
+        if chunk and size + length > MAX_PAYLOAD_BYTES - 200:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(workflow_id)
+        size += length
+    if chunk:
+        yield chunk

@@ -1,0 +1,20 @@
+"""Exceptions that cannot be stored as they are: their workflow still ends, with type and text kept."""
+
+from __future__ import annotations
+
+from dbos.serialization.decoding import UndecodableError, decode_error
+from dbos.serialization.encoding import PORTABLE_JSON, encode_error
+
+
+def encode_failure(error: BaseException, serialization: str | None) -> str:
+    """An exception as stored text that can be read back, whatever the exception holds.
+
+    One that does not survive the round trip is stored as `Exception("<Type>: <text>")`.
+    """
+    try:
+        text = encode_error(error, serialization)
+        if serialization != PORTABLE_JSON:
+            decode_error(text, serialization)
+    except (UndecodableError, Exception):  # noqa: BLE001 -- user classes raise anything when pickled
+        return encode_error(Exception(f"{type(error).__name__}: {error}"), serialization)
+    return text

@@ -1,0 +1,151 @@
+"""SystemDatabase: open it, verify it, perform operations on it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from psycopg import IsolationLevel
+from sqlalchemy import Engine
+
+from dbos.core.retry import reconnect_delay
+from dbos.store.catalog import Catalog
+from dbos.store.dialects.postgres import (
+    ConnectionSource,
+    PoolSettings,
+    PostgresConnection,
+    is_connection_lost,
+    open_engine,
+    parse_url,
+)
+from dbos.store.migrations.runner import create_database_if_missing, ensure_schema
+from dbos.store.operation import Operation, Row, Statement, perform
+
+logger = logging.getLogger("dbos")
+T = TypeVar("T")
+
+READER_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """Where the system database is and how it is used."""
+
+    url: str | None = None
+    engine: Engine | None = None
+    schema: str = "dbos"
+    use_listen_notify: bool = True
+    create: bool = True
+    """Whether a missing database or schema is created."""
+    retry: bool = True
+    """Whether a lost connection is tried again without limit."""
+    pool: PoolSettings = field(default_factory=PoolSettings)
+
+
+class SystemDatabase:
+    """Performs operations on pooled connections; a lost connection is tried again, as every operation is repeatable."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        """Nothing is connected yet. Raises ValueError for a URL that is not PostgreSQL's."""
+        self._settings = settings
+        self._own_engine = settings.engine is None
+        self.engine = settings.engine or open_engine(parse_url(settings.url or ""), settings.pool)
+        self.source = ConnectionSource(self.engine, Catalog.load("dbos.store.sql", schema=settings.schema))
+        self._readers: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+
+    @property
+    def schema(self) -> str:
+        """The name of the system schema."""
+        return self._settings.schema
+
+    def prepare(self) -> None:
+        """Create what is missing and verify the rest.
+
+        Raises DBOSInitializationError for a schema that is older than ours or cannot be used.
+        """
+        if self._own_engine and self._settings.create:
+            create_database_if_missing(self.engine.url)
+        with self.source.connection() as connection:
+            ensure_schema(connection.driver, self._settings.schema, use_listen_notify=self._settings.use_listen_notify)
+
+    def run(self, operation: Callable[[], Operation[T]]) -> T:
+        """Perform an operation, on the calling thread. The operation is made anew for each try."""
+        return self._retrying(lambda connection: perform(operation(), connection.execute))
+
+    def submit(self, operation: Callable[[], Operation[T]]) -> Future[T]:
+        """Perform an operation on one of a few reader threads, for callers that must not block."""
+        return self._reader_threads().submit(self.run, operation)
+
+    async def in_background(self, act: Callable[[], T]) -> T:
+        """Call a function that reads the database on a reader thread, without blocking the loop."""
+        return await asyncio.wrap_future(self._reader_threads().submit(act))
+
+    @property
+    def retries(self) -> bool:
+        """Whether a lost connection is tried again."""
+        return self._settings.retry
+
+    def take_turn(self, statement: Statement) -> list[Row]:
+        """Perform one statement in REPEATABLE READ, as claims under a shared limit need.
+
+        Raises what says that another executor was faster (see `is_conflict`).
+        """
+
+        def attempt(connection: PostgresConnection) -> list[Row]:
+            driver = connection.driver
+            driver.autocommit = False
+            driver.isolation_level = IsolationLevel.REPEATABLE_READ
+            try:
+                with driver.pipeline():
+                    cursor = connection.queue(statement)
+                    driver.commit()
+                return connection.rows(cursor)
+            finally:
+                if not driver.closed:
+                    driver.rollback()
+                    driver.isolation_level = None
+                    driver.autocommit = True
+
+        return self._retrying(attempt)
+
+    def close(self) -> None:
+        """Close every connection; operations that wait for the database give up."""
+        self._closed.set()
+        with self._lock:
+            if self._readers is not None:
+                self._readers.shutdown(wait=True)
+        if self._own_engine:
+            self.source.dispose()
+
+    def _reader_threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._readers is None:
+                self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="dbos-reader")
+            return self._readers
+
+    def _retrying(self, act: Callable[[PostgresConnection], T]) -> T:
+        attempt = 0
+        while True:
+            try:
+                with self.source.connection() as connection:
+                    return act(connection)
+            except Exception as error:
+                if not self._settings.retry or self._closed.is_set() or not is_connection_lost(error):
+                    raise
+                attempt += 1
+                self._wait(attempt, error)
+
+    def _wait(self, attempt: int, error: Exception) -> None:
+        if attempt == 1:
+            return  # a pooled connection that died while idle: the next one is new
+        delay = reconnect_delay(attempt - 1, random.uniform(0.5, 1.5))  # noqa: S311 -- spreads reconnections
+        logger.warning("The system database does not answer; trying again in %.1f s", delay, exc_info=error)
+        self._closed.wait(delay)

@@ -1,0 +1,135 @@
+"""Claims, and what gives workflows back: release, recovery, dead letters, sweeps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dbos.core.ids import INTERNAL_QUEUE, ExecutorId, OwnerToken, WorkflowId
+from dbos.core.limits import QueueLimits
+from dbos.store.operation import Operation, Row, Statement
+from dbos.store.records import release_statement
+from dbos.store.rows import ClaimedWorkflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimant:
+    """Who claims: the executor, and the application and version that it runs."""
+
+    executor_id: ExecutorId
+    application: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRequest:
+    """What to claim: at most `limit` workflows of a queue, but none with the `skipped` names."""
+
+    queue: str
+    limits: QueueLimits
+    owner: OwnerToken
+    limit: int
+    skipped: list[str]
+
+
+def claim_statement(request: ClaimRequest, claimant: Claimant, *, now_ms: int) -> Statement:
+    """The one statement that claims: bounded, and safe beside every other executor.
+
+    A queue with a global or rate limit needs `claim_workflows_shared`, to be performed in REPEATABLE READ.
+    """
+    limits = request.limits
+    parameters = {
+        "queue": request.queue,
+        "executor": claimant.executor_id,
+        "application": claimant.application,
+        "version": claimant.version,
+        "owner": request.owner,
+        "limit": request.limit,
+        "now_ms": now_ms,
+        "skipped": request.skipped,
+        "rate_limited": limits.rate_limit is not None,
+    }
+    if not limits.shared:
+        return Statement("claim_workflows", parameters)
+    parameters |= {
+        "concurrency": limits.concurrency,
+        "rate_limit": limits.rate_limit,
+        "rate_period_ms": limits.rate_period_ms,
+    }
+    return Statement("claim_workflows_shared", parameters)
+
+
+def claimed_workflow(row: Row, owner: OwnerToken) -> ClaimedWorkflow:
+    """A row of a claim as a record."""
+    return ClaimedWorkflow(
+        workflow_id=WorkflowId(row["workflow_uuid"]),
+        owner=owner,
+        name=row["name"] or "",
+        class_name=row["class_name"],
+        config_name=row["config_name"],
+        queue_name=row["queue_name"],
+        inputs=row["inputs"],
+        serialization=row["serialization"],
+        recovery_attempts=row["recovery_attempts"],
+        replayed=row["replayed"],
+        deadline_ms=row["workflow_deadline_epoch_ms"],
+        timeout_ms=row["workflow_timeout_ms"],
+        created_at_ms=row["created_at"],
+        enqueued_at_ms=max(row["created_at"], row["delay_until_epoch_ms"] or 0),
+        started_at_ms=row["started_at_epoch_ms"],
+        authenticated_user=row["authenticated_user"],
+        authenticated_roles=row["authenticated_roles"],
+        parent_workflow_id=row["parent_workflow_id"],
+        previous_version=row["previous_version"],
+        previous_application=row["previous_application"],
+        previous_executor=row["previous_executor"],
+        previous_deadline_ms=row["previous_deadline"],
+    )
+
+
+def release_workflows(claimed: Sequence[ClaimedWorkflow]) -> Operation[list[WorkflowId]]:
+    """Put claimed workflows back, attempts and version as before the claim; the ones that were still ours."""
+    rows = yield release_statement(claimed)
+    return [WorkflowId(row["workflow_uuid"]) for row in rows]
+
+
+def bury_workflow(claimed: ClaimedWorkflow) -> Operation[bool]:
+    """Make a workflow that was started too often a dead letter; whether it still was ours."""
+    rows = yield Statement(
+        "bury_workflow",
+        {"workflow_id": claimed.workflow_id, "attempts": claimed.recovery_attempts, "owner": claimed.owner},
+    )
+    return bool(rows)
+
+
+def recover_workflows(claimant: Claimant) -> Operation[list[WorkflowId]]:
+    """Make runnable again what former processes of this executor ID and version left PENDING."""
+    rows = yield Statement(
+        "recover_workflows",
+        {
+            "executors": [claimant.executor_id],
+            "application": claimant.application,
+            "version": claimant.version,
+            "internal_queue": INTERNAL_QUEUE,
+        },
+    )
+    return [WorkflowId(row["workflow_uuid"]) for row in rows]
+
+
+def sweep_due_rows(application: str, schema: str, *, now_ms: int) -> Operation[list[str]]:
+    """End delays and cancel what is past its deadline; the queues that have new work.
+
+    Does nothing while another process of the application sweeps.
+    """
+    rows = yield Statement(
+        "sweep_due_rows",
+        {"lock_key": background_lock_key(schema, application), "application": application, "now_ms": now_ms},
+    )
+    return list(rows[0]["queues"])
+
+
+def background_lock_key(schema: str, application: str) -> int:
+    """The advisory lock that every SDK takes for an application's background jobs."""
+    digest = hashlib.sha256(f"dbos.background_job.{schema}.{application}.background_jobs".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,0 +1,150 @@
+"""Filtered lists of workflows and steps. The ids are paged first; payloads are joined late."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, Engine, MetaData, Select, Table, and_, asc, desc, func, literal_column, or_, select
+from sqlalchemy.types import BigInteger, Boolean, Text
+
+from dbos.store.operation import Row
+
+_TEXT = [
+    "workflow_uuid",
+    "status",
+    "name",
+    "class_name",
+    "config_name",
+    "authenticated_user",
+    "assumed_role",
+    "authenticated_roles",
+    "queue_name",
+    "executor_id",
+    "application_version",
+    "application_id",
+    "application_name",
+    "deduplication_id",
+    "queue_partition_key",
+    "forked_from",
+    "parent_workflow_id",
+    "serialization",
+    "schedule_name",
+    "inputs",
+    "output",
+    "error",
+]
+_NUMBERS = [
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "started_at_epoch_ms",
+    "workflow_timeout_ms",
+    "workflow_deadline_epoch_ms",
+    "delay_until_epoch_ms",
+    "recovery_attempts",
+    "priority",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowFilter:
+    """What to list. None asks for nothing; of several values one must match. Times are epoch milliseconds."""
+
+    workflow_ids: Sequence[str] | None = None
+    status: Sequence[str] | None = None
+    name: Sequence[str] | None = None
+    queue_name: Sequence[str] | None = None
+    executor_id: Sequence[str] | None = None
+    app_version: Sequence[str] | None = None
+    user: Sequence[str] | None = None
+    forked_from: Sequence[str] | None = None
+    parent_workflow_id: Sequence[str] | None = None
+    schedule_name: Sequence[str] | None = None
+    workflow_id_prefix: Sequence[str] | None = None
+    created_from_ms: int | None = None
+    created_to_ms: int | None = None
+    queued_only: bool = False
+    application: str | None = None
+    """Only this application's workflows and unclaimed ones; None lists all. Ignored with `workflow_ids`."""
+    limit: int | None = None
+    offset: int | None = None
+    newest_first: bool = False
+
+
+def list_workflows(
+    engine: Engine, schema: str, wanted: WorkflowFilter, *, load_input: bool, load_output: bool
+) -> list[Row]:
+    """The rows of workflow_status that match, with `inputs`, `output` and `error` where asked for."""
+    tables = _Tables(schema)
+    status = tables.status
+    page = _page(status, wanted).subquery("page")
+    columns: list[Any] = [column for column in status.columns if column.name not in {"inputs", "output", "error"}]
+    joined: Any = page.join(status, status.c.workflow_uuid == page.c.workflow_uuid)
+    if load_input:
+        payload = tables.input
+        joined = joined.outerjoin(payload, payload.c.workflow_uuid == status.c.workflow_uuid)
+        columns.append(func.coalesce(payload.c.inputs, status.c.inputs).label("inputs"))
+    if load_output:
+        result = tables.output
+        joined = joined.outerjoin(result, result.c.workflow_uuid == status.c.workflow_uuid)
+        columns.append(func.coalesce(result.c.output, status.c.output).label("output"))
+        columns.append(func.coalesce(result.c.error, status.c.error).label("error"))
+    order = desc if wanted.newest_first else asc
+    query = select(*columns).select_from(joined).order_by(order(status.c.created_at), order(status.c.workflow_uuid))
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+class _Tables:
+    def __init__(self, schema: str) -> None:
+        metadata = MetaData(schema=schema)
+        text = [Column(name, Text) for name in _TEXT]
+        numbers = [Column(name, BigInteger) for name in _NUMBERS]
+        self.status = Table(
+            "workflow_status", metadata, *text, *numbers, Column("was_forked_from", Boolean), Column("attributes")
+        )
+        self.input = Table("workflow_input", metadata, Column("workflow_uuid", Text), Column("inputs", Text))
+        self.output = Table(
+            "workflow_output", metadata, Column("workflow_uuid", Text), Column("output", Text), Column("error", Text)
+        )
+
+
+def _page(status: Table, wanted: WorkflowFilter) -> Select[Any]:
+    conditions: list[Any] = []
+    for column, values in _choices(status, wanted).items():
+        conditions.append(column == values[0] if len(values) == 1 else column.in_(list(values)))
+    if wanted.workflow_id_prefix is not None:
+        ids = status.c.workflow_uuid
+        conditions.append(or_(*(ids.startswith(prefix, autoescape=True) for prefix in wanted.workflow_id_prefix)))
+    if wanted.created_from_ms is not None:
+        conditions.append(status.c.created_at >= wanted.created_from_ms)
+    if wanted.created_to_ms is not None:
+        conditions.append(status.c.created_at <= wanted.created_to_ms)
+    if wanted.queued_only:
+        conditions.append(status.c.queue_name.is_not(None))
+    if wanted.application is not None and wanted.workflow_ids is None:
+        name = status.c.application_name
+        conditions.append(or_(name == wanted.application, name.is_(None)))
+    order = desc if wanted.newest_first else asc
+    query = select(status.c.workflow_uuid).where(and_(literal_column("true"), *conditions))
+    if wanted.limit is not None or wanted.offset is not None:
+        query = query.order_by(order(status.c.created_at), order(status.c.workflow_uuid))
+    return query.limit(wanted.limit).offset(wanted.offset)
+
+
+def _choices(status: Table, wanted: WorkflowFilter) -> Mapping[Any, Sequence[str]]:
+    choices = {
+        status.c.workflow_uuid: wanted.workflow_ids,
+        status.c.status: wanted.status,
+        status.c.name: wanted.name,
+        status.c.queue_name: wanted.queue_name,
+        status.c.executor_id: wanted.executor_id,
+        status.c.application_version: wanted.app_version,
+        status.c.authenticated_user: wanted.user,
+        status.c.forked_from: wanted.forked_from,
+        status.c.parent_workflow_id: wanted.parent_workflow_id,
+        status.c.schedule_name: wanted.schedule_name,
+    }
+    return {column: values or ("",) for column, values in choices.items() if values is not None}

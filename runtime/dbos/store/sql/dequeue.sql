@@ -1,0 +1,151 @@
+-- claimable
+-- Fragment: the rows of a queue that this executor may run, best first. Rows without a version go to
+-- the latest one (or to anybody while none is registered); rows of other applications are never touched.
+SELECT workflow_uuid, application_version, application_name, executor_id, workflow_deadline_epoch_ms
+  FROM {schema}.workflow_status
+ WHERE queue_name = :queue AND status = 'ENQUEUED'
+   AND (application_version = :version
+        OR (application_version IS NULL AND :version = COALESCE(
+            (SELECT version_name FROM {schema}.application_versions
+              WHERE application_name = :application OR application_name IS NULL
+              ORDER BY version_timestamp DESC LIMIT 1), :version)))
+   AND (application_name = :application OR application_name IS NULL)
+   AND (name IS NULL OR NOT name = ANY(:skipped))
+ ORDER BY priority, created_at
+
+-- claimed
+-- Fragment: takes the rows of next_up and gives back all that is needed to run them or to put them back.
+claimed AS (
+    UPDATE {schema}.workflow_status AS workflow
+       SET status = 'PENDING', owner_xid = :owner, executor_id = :executor,
+           application_version = :version, application_name = :application,
+           started_at_epoch_ms = (EXTRACT(epoch FROM now()) * 1000)::bigint,
+           updated_at = (EXTRACT(epoch FROM now()) * 1000)::bigint,
+           recovery_attempts = workflow.recovery_attempts + 1, rate_limited = :rate_limited,
+           workflow_deadline_epoch_ms = CASE
+               WHEN workflow.workflow_timeout_ms IS NULL OR workflow.workflow_deadline_epoch_ms IS NOT NULL
+               THEN workflow.workflow_deadline_epoch_ms
+               ELSE LEAST(CAST(:now_ms AS numeric) + workflow.workflow_timeout_ms, 9223372036854775807)::bigint
+           END
+      FROM next_up
+     WHERE workflow.workflow_uuid = next_up.workflow_uuid AND workflow.status = 'ENQUEUED'
+    RETURNING workflow.*, next_up.application_version AS previous_version,
+              next_up.application_name AS previous_application, next_up.executor_id AS previous_executor,
+              next_up.workflow_deadline_epoch_ms AS previous_deadline
+)
+SELECT claimed.workflow_uuid, claimed.name, claimed.class_name, claimed.config_name, claimed.queue_name,
+       claimed.serialization, claimed.recovery_attempts, claimed.workflow_deadline_epoch_ms,
+       claimed.workflow_timeout_ms, claimed.created_at, claimed.delay_until_epoch_ms, claimed.started_at_epoch_ms,
+       claimed.authenticated_user, claimed.authenticated_roles, claimed.parent_workflow_id,
+       claimed.previous_version, claimed.previous_application, claimed.previous_executor,
+       claimed.previous_deadline, COALESCE(payload.inputs, claimed.inputs) AS inputs,
+       EXISTS (SELECT 1 FROM {schema}.operation_outputs step
+                WHERE step.workflow_uuid = claimed.workflow_uuid) AS replayed
+  FROM claimed LEFT JOIN {schema}.workflow_input payload ON payload.workflow_uuid = claimed.workflow_uuid
+ ORDER BY claimed.priority, claimed.created_at
+
+-- claim_workflows
+-- SKIP LOCKED lets executors claim side by side without waiting for each other.
+WITH next_up AS MATERIALIZED (
+    {include claimable} LIMIT :limit FOR UPDATE SKIP LOCKED
+), {include claimed}
+
+-- claim_workflows_shared
+-- Under a global concurrency or rate limit executors take turns: NOWAIT and REPEATABLE READ make the one
+-- that counted on a stale snapshot fail, where SKIP LOCKED would let both admit a full budget.
+WITH next_up AS MATERIALIZED (
+    {include claimable}
+    LIMIT GREATEST(0, LEAST(:limit,
+        CASE WHEN CAST(:concurrency AS int) IS NULL THEN :limit ELSE :concurrency - (
+            SELECT count(*) FROM {schema}.workflow_status
+             WHERE queue_name = :queue AND status = 'PENDING'
+               AND (application_name = :application OR application_name IS NULL)) END,
+        CASE WHEN CAST(:rate_limit AS int) IS NULL THEN :limit ELSE :rate_limit - (
+            SELECT count(*) FROM {schema}.workflow_status
+             WHERE queue_name = :queue AND rate_limited = true AND status NOT IN ('ENQUEUED', 'DELAYED')
+               AND started_at_epoch_ms > (EXTRACT(epoch FROM now()) * 1000)::bigint - CAST(:rate_period_ms AS bigint)
+               AND (application_name = :application OR application_name IS NULL)) END))
+    FOR UPDATE NOWAIT
+), {include claimed}
+
+-- release_workflows
+-- Puts claimed workflows back as they were before the claim; only while this claim still owns them.
+WITH record AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(:records) AS r(
+        workflow_uuid text, owner_xid text, application_version text, application_name text,
+        executor_id text, workflow_deadline_epoch_ms bigint)
+)
+UPDATE {schema}.workflow_status AS workflow
+   SET status = 'ENQUEUED', owner_xid = NULL, started_at_epoch_ms = NULL, rate_limited = false,
+       recovery_attempts = workflow.recovery_attempts - 1,
+       application_version = record.application_version, application_name = record.application_name,
+       executor_id = record.executor_id, workflow_deadline_epoch_ms = record.workflow_deadline_epoch_ms,
+       updated_at = (EXTRACT(epoch FROM now()) * 1000)::bigint
+  FROM record
+ WHERE workflow.workflow_uuid = record.workflow_uuid AND workflow.workflow_uuid = ANY(:ids)
+   AND workflow.status = 'PENDING' AND workflow.owner_xid = record.owner_xid
+RETURNING workflow.workflow_uuid
+
+-- bury_workflow
+-- A workflow that was started too often becomes a dead letter.
+UPDATE {schema}.workflow_status
+   SET status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', owner_xid = NULL, deduplication_id = NULL,
+       started_at_epoch_ms = NULL, queue_name = NULL,
+       completed_at = (EXTRACT(epoch FROM now()) * 1000)::bigint,
+       updated_at = (EXTRACT(epoch FROM now()) * 1000)::bigint
+ WHERE workflow_uuid = :workflow_id AND status = 'PENDING' AND recovery_attempts >= :attempts
+   AND owner_xid = :owner
+RETURNING workflow_uuid
+
+-- recover_workflows
+-- What a former process of this executor ID left PENDING becomes runnable again, under its own version
+-- only: a replay by other code is not safe. One statement, so no claim can slip between read and write.
+WITH lost AS MATERIALIZED (
+    SELECT workflow_uuid, owner_xid FROM {schema}.workflow_status
+     WHERE status = 'PENDING' AND executor_id = ANY(:executors) AND application_version = :version
+       AND (application_name = :application OR application_name IS NULL)
+     ORDER BY workflow_uuid FOR UPDATE
+)
+UPDATE {schema}.workflow_status AS workflow
+   SET status = 'ENQUEUED', owner_xid = NULL, started_at_epoch_ms = NULL,
+       queue_name = COALESCE(workflow.queue_name, :internal_queue),
+       updated_at = (EXTRACT(epoch FROM now()) * 1000)::bigint
+  FROM lost
+ WHERE workflow.workflow_uuid = lost.workflow_uuid AND workflow.status = 'PENDING'
+   AND workflow.owner_xid IS NOT DISTINCT FROM lost.owner_xid
+RETURNING workflow.workflow_uuid, workflow.queue_name
+
+-- sweep_due_rows
+-- Delays that are over and deadlines that have passed, at most 1,000 of each. One process of an
+-- application does it at a time: the key is the one every DBOS SDK uses.
+WITH turn AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(:lock_key) AS mine
+), expired AS MATERIALIZED (
+    SELECT workflow_uuid FROM {schema}.workflow_status
+     WHERE (SELECT mine FROM turn) AND workflow_deadline_epoch_ms <= :now_ms
+       AND workflow_deadline_epoch_ms IS NOT NULL AND status IN ('ENQUEUED', 'PENDING', 'DELAYED')
+       AND (application_name = :application OR application_name IS NULL)
+     ORDER BY workflow_deadline_epoch_ms LIMIT 1000 FOR UPDATE SKIP LOCKED
+), cancelled AS (
+    UPDATE {schema}.workflow_status AS workflow
+       SET status = 'CANCELLED', owner_xid = NULL, queue_name = NULL, deduplication_id = NULL,
+           started_at_epoch_ms = NULL, completed_at = (EXTRACT(epoch FROM now()) * 1000)::bigint,
+           updated_at = (EXTRACT(epoch FROM now()) * 1000)::bigint
+      FROM expired WHERE workflow.workflow_uuid = expired.workflow_uuid
+    RETURNING workflow.workflow_uuid
+), due AS MATERIALIZED (
+    SELECT workflow_uuid FROM {schema}.workflow_status
+     WHERE (SELECT mine FROM turn) AND status = 'DELAYED' AND delay_until_epoch_ms <= :now_ms
+       AND (workflow_deadline_epoch_ms IS NULL OR workflow_deadline_epoch_ms > :now_ms)
+       AND (application_name = :application OR application_name IS NULL)
+     ORDER BY delay_until_epoch_ms LIMIT 1000 FOR UPDATE SKIP LOCKED
+), woken AS (
+    UPDATE {schema}.workflow_status AS workflow
+       SET status = 'ENQUEUED',
+           deduplication_id = CASE WHEN workflow.is_debounced THEN NULL ELSE workflow.deduplication_id END
+      FROM due WHERE workflow.workflow_uuid = due.workflow_uuid
+    RETURNING workflow.queue_name
+)
+SELECT (SELECT count(*) FROM cancelled) AS cancelled, count(*) AS woken,
+       COALESCE(array_agg(DISTINCT queue_name), ARRAY[]::text[]) AS queues
+  FROM woken
