@@ -20,6 +20,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import URL, make_url
 
+from dbos.store.catalog import quote_identifier
 from dbos.store.migrations.runner import ensure_schema
 from support.postgres_process import Installation, PostgresProcess, find_installation
 
@@ -55,7 +56,9 @@ class PostgresServer:
 
     def drop_database(self, url: str) -> None:
         """Remove a database, whoever is still connected."""
-        self._administer(f'DROP DATABASE IF EXISTS "{make_url(url).database}" WITH (FORCE)')
+        name = make_url(url).database
+        assert name is not None
+        self._administer(f"DROP DATABASE IF EXISTS {quote_identifier(name)} WITH (FORCE)")
 
     @contextmanager
     def database(self, *, schema: bool = True) -> Iterator[str]:

@@ -183,7 +183,14 @@ class PostgresProcess:
             process.stdin.close()
 
     def _copied(self) -> Installation:
-        """The same programs where the account can reach them, as when the environment is below /root."""
-        copy = self._folder / "programs"
-        shutil.copytree(self._installation.programs.parent, copy, symlinks=True)
-        return Installation(copy / "bin", self._installation.account)
+        """The wheel's programs where the account can reach them, as when the environment is below /root.
+
+        They find their libraries by a path from where they lie, so both keep their places.
+        """
+        install = self._installation.programs.parent
+        package, copy = install.parent, self._folder / "wheel"
+        shutil.copytree(install, copy / package.name / install.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+        return Installation(copy / package.name / install.name / "bin", self._installation.account)
