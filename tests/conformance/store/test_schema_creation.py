@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 import threading
@@ -129,12 +130,13 @@ def test_a_database_that_exists_needs_no_maintenance_database(
 def test_a_role_that_may_not_create_databases_gets_a_warning_only(
     postgres_server: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    role = f"dbos_test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres_server.url, autocommit=True) as admin:
-        admin.execute("CREATE ROLE dbos_test_no_databases LOGIN")
+        admin.execute(f"CREATE ROLE {role} LOGIN".encode())
         try:
-            create_database_if_missing(parse_url(postgres_server.url_of("nowhere", user="dbos_test_no_databases")))
+            create_database_if_missing(parse_url(postgres_server.url_of("nowhere", user=role)))
         finally:
-            admin.execute("DROP ROLE dbos_test_no_databases")
+            admin.execute(f"DROP ROLE {role}".encode())
     assert "could not create the database" in caplog.text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import psycopg
@@ -31,7 +32,7 @@ def empty(empty_database_url: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def role(postgres_server: PostgresServer) -> Iterator[str]:
     """A role that may log in and nothing else."""
-    name = "dbos_test_guest"
+    name = f"dbos_test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres_server.url, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
         yield name
