@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from support.controlplane.fixtures import RESTRICTED_USER
@@ -50,3 +52,10 @@ def test_a_paused_api_server_answers_nobody_and_comes_back(control_plane: Contro
         kubectl("get", "configmaps", "--request-timeout=1s")
 
     assert kubectl("get", "configmaps")
+
+
+def test_the_kinds_of_the_operator_are_served(crds: Path, kubectl: Kubectl) -> None:
+    served = kubectl("api-resources", "--api-group=dbos.dev", "--output=name", "--cached=false").split()
+
+    assert sorted(served) == ["dbosdatabases.dbos.dev", "dbosqueues.dbos.dev", "dbosschedules.dbos.dev"]
+    assert kubectl("get", "dbos") == ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from support.controlplane.binaries import Binaries, ToolsUnavailableError
 from support.controlplane.fetch import find_binaries
 from support.controlplane.plane import ControlPlane
 from support.kubectl import Kubectl
+from support.process_node import ProcessNode
 
 RESTRICTED_USER = "restricted"
 """A user of the session's control plane who may do nothing until a test binds a Role."""
@@ -76,3 +78,17 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
 def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
     """kubectl as the administrator, in the namespace of this test."""
     return control_plane.kubectl.in_namespace(namespace)
+
+
+@pytest.fixture
+def start_node(control_plane: ControlPlane, namespace: str) -> Iterator[Callable[[Path], ProcessNode]]:
+    """Starts a node for the pods of this test's namespace; it is given the folder that they run in."""
+    with contextlib.ExitStack() as running:
+
+        def start(working_directory: Path) -> ProcessNode:
+            node = ProcessNode(control_plane.admin_kubeconfig, namespace=namespace, working_directory=working_directory)
+            node.start()
+            running.callback(node.stop)
+            return node
+
+        yield start
