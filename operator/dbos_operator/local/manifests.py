@@ -7,6 +7,7 @@ file leaves what was there before.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,19 @@ class Manifest:
         return body
 
     @property
+    def data(self) -> dict[str, bytes]:
+        """The decoded data of a Secret or ConfigMap. Raises ManifestError for what is not base64."""
+        data = {}
+        encoded = "data" if self.id.kind == "Secret" else "binaryData"
+        plain = "stringData" if self.id.kind == "Secret" else "data"
+        for name, text in (self.body.get(encoded) or {}).items():
+            try:
+                data[name] = base64.b64decode("".join(text.split()), validate=True)
+            except ValueError as error:
+                raise self.document.error((encoded, name), f"{encoded}.{name}: expected base64") from error
+        return {**data, **{name: text.encode() for name, text in (self.body.get(plain) or {}).items()}}
+
+    @property
     def template(self) -> PodTemplate:
         """What the pods of a workload run."""
         return parse_template(self.body["spec"]["template"])
@@ -85,6 +99,11 @@ class Manifests:
     def find(self, kind: str, key: ObjectKey) -> Manifest | None:
         """One object, or None."""
         return self.objects.get(ObjectId(kind, key))
+
+    def data(self, kind: str, key: ObjectKey) -> dict[str, bytes] | None:
+        """The decoded data of a Secret or ConfigMap, or None."""
+        manifest = self.find(kind, key)
+        return None if manifest is None else manifest.data
 
 
 class NothingToRunError(OperatorError):
@@ -207,6 +226,9 @@ def _check_fields(manifest: Manifest, schemas: Schemas) -> None:
         if problem is not None:
             field, _, _ = problem.message.partition(":")
             raise document.error(field.split("."), problem.message)
+    if kind in ("Secret", "ConfigMap"):
+        # Read now, so that what is not base64 is refused like any other field.
+        _ = manifest.data
     if kind in WORKLOADS:
         try:
             parse_template(manifest.body["spec"]["template"])
