@@ -38,7 +38,7 @@ class RunOptions:
     log_level: str
 
 
-class Parsed(click.ParamType):  # type: ignore[type-arg] -- older click cannot be subscripted
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # click < 8.3 takes no argument here
     """A value that one function reads; what it cannot read is refused with what it expects."""
 
     envvar_list_splitter = ","

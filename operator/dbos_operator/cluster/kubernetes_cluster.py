@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,6 +64,11 @@ class KubernetesCluster:
     async def list_workloads(self, kind: str) -> Sequence[Mapping[str, Any]]:
         """The manifests of every Deployment, or of every StatefulSet."""
         return await self._list("/apis/apps/v1", WORKLOAD_PLURALS[kind])
+
+    async def missing_groups(self, groups: Set[str]) -> Sequence[str]:
+        """Those of the API groups that the server does not name in its discovery."""
+        found = await self.api.get("/apis")
+        return sorted(groups - {group["name"] for group in found["groups"]})
 
     async def read_secret(self, key: ObjectKey) -> Mapping[str, bytes] | None:
         """The decoded data of a Secret."""

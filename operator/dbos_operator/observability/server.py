@@ -40,11 +40,11 @@ def parse_address(text: str) -> Address:
     """`:9464`, `127.0.0.1:9464` or `[::1]:9464`; ValueError for anything else."""
     host, separator, port = text.strip().rpartition(":")
     if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(text)
+        raise ValueError(f"not an address: {text!r}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(text)
+        raise ValueError(f"not an address: {text!r}")
     return Address(host, int(port))
 
 

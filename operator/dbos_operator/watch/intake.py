@@ -57,13 +57,19 @@ class Listing:
     """A listing under way. `apply` brings in its result; leaving the block without it changes nothing."""
 
     def __init__(self, intake: Intake, kind: WatchedKind, told: set[ObjectKey]) -> None:
+        self.kind = kind
         self._intake = intake
-        self._kind = kind
         self._told = told
+        self._differed: frozenset[ObjectKey] = frozenset()
 
-    def apply(self, manifests: Iterable[Mapping[str, Any]]) -> int:
-        """Make the desired state what the listing says, and return how many objects that changed."""
-        return self._intake.replace(self._kind, manifests, keep=self._told)
+    def apply(self, manifests: Iterable[Mapping[str, Any]]) -> None:
+        """Make the desired state what the listing says."""
+        self._differed = self._intake.replace(self.kind, manifests, keep=self._told)
+
+    @property
+    def untold(self) -> frozenset[ObjectKey]:
+        """What the listing had to correct, and the watch has not told since the listing began."""
+        return self._differed - self._told
 
 
 class Intake:
@@ -102,19 +108,16 @@ class Intake:
         finally:
             shelf.told = None
 
-    def replace(self, kind: WatchedKind, manifests: Iterable[Mapping[str, Any]], *, keep: set[ObjectKey]) -> int:
-        """Take in every object of a complete list and drop those that it lacks, except the keys in `keep`."""
-        listed: set[ObjectKey] = set()
-        changed = 0
-        for manifest in manifests:
-            key = key_of(manifest)
-            listed.add(key)
-            if key not in keep:
-                changed += self._put(kind, key, manifest)
-        gone = set(self._shelf(kind).versions) - listed - keep
+    def replace(
+        self, kind: WatchedKind, manifests: Iterable[Mapping[str, Any]], *, keep: set[ObjectKey]
+    ) -> frozenset[ObjectKey]:
+        """Take in a complete list and drop what it lacks, except the keys in `keep`; return what that changed."""
+        listed = {key_of(manifest): manifest for manifest in manifests}
+        changed = {key for key, manifest in listed.items() if key not in keep and self._put(kind, key, manifest)}
+        gone = set(self._shelf(kind).versions) - listed.keys() - keep
         for key in gone:
             self._drop(kind, key)
-        return changed + len(gone)
+        return frozenset(changed | gone)
 
     def _put(self, kind: WatchedKind, key: ObjectKey, manifest: Mapping[str, Any]) -> bool:
         metadata = manifest["metadata"]

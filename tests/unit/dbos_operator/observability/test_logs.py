@@ -1,0 +1,55 @@
+"""A log line keeps its fields in both formats."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from dbos_operator.observability.logs import JsonFormatter, TextFormatter
+
+
+def a_record(message: str = "scaled", **fields: object) -> logging.LogRecord:
+    record = logging.makeLogRecord(
+        {"name": "dbos_operator.loop", "levelno": logging.INFO, "levelname": "INFO", "msg": message, "created": 0.25}
+    )
+    vars(record).update(fields)
+    return record
+
+
+def a_failure() -> logging.LogRecord:
+    try:
+        int("broken")
+    except ValueError:
+        return a_record("failed", exc_info=sys.exc_info())
+
+
+def test_text_is_one_line_with_its_fields() -> None:
+    line = TextFormatter().format(a_record(queue="emails", replicas=3))
+    assert line == "1970-01-01T00:00:00.250Z INFO dbos_operator.loop scaled queue=emails replicas=3"
+
+
+def test_text_quotes_what_could_be_misread() -> None:
+    line = TextFormatter().format(a_record(error='two words\nand "quotes"', empty=""))
+    assert line.endswith('error="two words\\nand \\"quotes\\"" empty=""')
+
+
+def test_json_is_one_object_a_line() -> None:
+    line = JsonFormatter().format(a_record("a\nb", queue="emails"))
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "timestamp": "1970-01-01T00:00:00.250Z",
+        "level": "info",
+        "logger": "dbos_operator.loop",
+        "message": "a\nb",
+        "queue": "emails",
+    }
+
+
+def test_both_formats_keep_the_traceback() -> None:
+    assert "ValueError: invalid literal" in TextFormatter().format(a_failure())
+    assert "ValueError: invalid literal" in json.loads(JsonFormatter().format(a_failure()))["exception"]
+
+
+def test_a_field_that_json_does_not_know_is_written_as_text() -> None:
+    assert json.loads(JsonFormatter().format(a_record(path=ValueError("x"))))["path"] == "x"
