@@ -32,6 +32,7 @@ from dbos.engine.steps import (
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_inputs
 from dbos.store.operation import Operation, Statement
+from dbos.store.records import StartAnswer
 from dbos.store.rows import Insertion, NewWorkflow, ParentStep, StepRecord
 from dbos.store.workflows import created, resolve_insertion
 
@@ -127,10 +128,10 @@ def insert(record: NewWorkflow, *, policy: str) -> Plan[tuple[WorkflowId, Insert
     `return-existing`, DBOSQueueDeduplicatedError when its deduplication ID is held.
     """
     while True:
-        answer = yield Write(record)
-        if answer["created"]:
+        answer: StartAnswer = yield Write(record)
+        if answer.created:
             return record.workflow_id, created(record)
-        if not answer["allowed"]:
+        if not answer.allowed:
             raise (yield from _lost_parent(record))
         insertion: Insertion | None = yield Read(lambda: resolve_insertion(record))
         if insertion is None:

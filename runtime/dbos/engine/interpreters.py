@@ -64,7 +64,7 @@ async def run_on_loop(plan: Plan[T], storage: Storage) -> T:
 def _perform(effect: Effect, storage: Storage) -> Any:
     match effect:
         case Write(record):
-            return storage.writer.submit(record).result()
+            return storage.writer.write(record)
         case Invoke(function, args, kwargs):
             try:
                 return Outcome(function(*args, **kwargs))

@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
+from dbos.store.batches import Record
 from dbos.store.operation import Operation
-from dbos.store.writer import Record
 
 T = TypeVar("T")
 

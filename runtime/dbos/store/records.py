@@ -23,11 +23,25 @@ class StepAnswer:
     status: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class StartAnswer:
+    """What became of a start's record.
+
+    `allowed`: it has no parent, or the parent's execution still owned the parent. `created`: the row is
+    new; when allowed and not created, something holds its ID or deduplication ID.
+    """
+
+    allowed: bool
+    created: bool
+
+
 def insert_statement(records: Sequence[NewWorkflow]) -> Statement:
-    """One `insert_workflows` for all records."""
-    rows = [_new_workflow(position, record) for position, record in enumerate(records)]
+    """One `insert_workflows` for records without a parent step, one `insert_children` for records with one."""
+    rows = json.dumps([_new_workflow(record) for record in records])
     parents = sorted({record.parent_step.workflow_id for record in records if record.parent_step is not None})
-    return Statement("insert_workflows", {"records": json.dumps(rows), "parents": parents})
+    if not parents:
+        return Statement("insert_workflows", {"records": rows})
+    return Statement("insert_children", {"records": rows, "parents": parents})
 
 
 def step_statement(records: Sequence[StepRecord]) -> Statement:
@@ -93,9 +107,17 @@ def answer_steps(rows: Sequence[Row]) -> dict[tuple[str, int], StepAnswer]:
     }
 
 
-def _new_workflow(position: int, record: NewWorkflow) -> dict[str, object]:
+def answer_starts(records: Sequence[NewWorkflow], rows: Sequence[Row]) -> list[StartAnswer]:
+    """The answers of an insert, in the order of the records. A row tells of each that was allowed or went in."""
+    known = {row["creator_xid"]: StartAnswer(allowed=True, created=row["created"]) for row in rows}
+    return [
+        known.get(record.creator) or StartAnswer(allowed=record.parent_step is None, created=False)
+        for record in records
+    ]
+
+
+def _new_workflow(record: NewWorkflow) -> dict[str, object]:
     row: dict[str, object] = {
-        "position": position,
         "workflow_uuid": record.workflow_id,
         "status": record.status,
         "name": record.name,

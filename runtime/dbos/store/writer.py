@@ -1,12 +1,13 @@
 """Group commit: the hot writes of all threads, one statement per kind and commit.
 
-One thread, one connection. Whatever gathered while the last statement ran goes into the next, without a
-timer: alone, a record is written at once; under load, hundreds share a commit. Each caller is answered
-after the commit that holds its record, so nothing is less durable than a commit of its own.
+One connection, one writer at a time. Whatever gathered while the last statement ran goes into the next,
+without a timer: alone, a record is written at once, by its own caller; under load, hundreds share a
+commit. Each caller is answered after the commit that holds its record, so nothing is less durable than
+a commit of its own.
 
-    submit() -> queue -> [ batch: steps | starts | outcomes ] -> one round trip, one commit -> answers
-                              | a record spoils the batch           | the connection is lost
-                              +-> each record alone                 +-> connect again, the same batch again
+    write(), submit() -> queue -> [ batch: steps | starts | children | outcomes ] -> one commit -> answers
+                                    | a record spoils the batch      | the connection is lost
+                                    +-> each record alone            +-> connect again, the same batch again
 
 Every statement is harmless when repeated: a start knows its row by `creator`, a step by its time, an
 outcome by its token.
@@ -18,30 +19,28 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any
 
 from dbos.core.retry import reconnect_delay
+from dbos.store.batches import Record, answers_of, payload_size, statements_of
 from dbos.store.dialects.postgres import ConnectionSource, PostgresConnection, is_conflict, is_connection_lost
-from dbos.store.operation import Row, Statement
-from dbos.store.records import StepAnswer, answer_steps, insert_statement, outcome_statement, step_statement
-from dbos.store.rows import NewWorkflow, OutcomeRecord, StepRecord
+from dbos.store.operation import Statement
 
 logger = logging.getLogger("dbos")
-
-Record: TypeAlias = StepRecord | NewWorkflow | OutcomeRecord
-Answer: TypeAlias = Any
-"""StepAnswer for a step; for a start, the row of `insert_workflows`; for an outcome, whether it was recorded."""
 
 MAX_RECORDS = 500
 MAX_BYTES = 4_000_000
 NOTIFY_INTERVAL_SECONDS = 0.005
 STOPPING_ATTEMPTS = 3
 """How often a writer that is asked to stop still tries to reach a database that does not answer."""
-LOCK_TIMEOUT = "2s"
-"""How long a batch waits for a row that somebody else holds, before each record tries alone."""
+SESSION = {
+    "lock_timeout": "2s",  # a batch waits that long for a row that somebody holds, then each record tries alone
+    "plan_cache_mode": "force_generic_plan",  # the plans of these statements do not depend on their parameters
+    "enable_seqscan": "off",  # on a table that was never analysed, and small when the plan was made
+}
 
 
 class _Entry:
@@ -49,9 +48,9 @@ class _Entry:
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        self.future: Future[Answer] = Future()
+        self.size = payload_size(record)
+        self.future: Future[Any] = Future()
         self.future.set_running_or_notify_cancel()  # what is submitted is written, whoever stops waiting
-        self.size = _payload_size(record)
 
 
 class GroupCommitWriter:
@@ -72,6 +71,8 @@ class GroupCommitWriter:
         self._retry = retry
         self._entries: deque[_Entry] = deque()
         self._wake = threading.Condition(threading.Lock())
+        self._turn = threading.Lock()
+        """Held by whoever writes: it owns the connection."""
         self._stopping = False
         self._queues: set[str] = set()
         self._ended: list[str] = []
@@ -83,29 +84,47 @@ class GroupCommitWriter:
         """Begin to write; records submitted before wait for this."""
         self._thread.start()
 
-    def submit(self, record: Record) -> Future[Answer]:
+    def submit(self, record: Record) -> Future[Any]:
         """Have a record written; the future is answered after its commit.
 
-        Raises RuntimeError after stop().
+        StepAnswer for a step, StartAnswer for a start, and for an outcome whether it was recorded. Raises
+        RuntimeError after stop().
         """
-        entry = _Entry(record)
+        entry = self._append(record)
         with self._wake:
-            if self._stopping:
-                raise RuntimeError("The system database is closed; launch DBOS, or make a client, again")
-            self._entries.append(entry)
             self._wake.notify()
         return entry.future
+
+    def write(self, record: Record) -> Any:
+        """Write a record and give its answer, as submit does.
+
+        The calling thread does it while nobody else writes, which saves two changes of thread.
+        """
+        entry = self._append(record)
+        if self._turn.acquire(blocking=False):
+            try:
+                batch = self._take()
+                if batch:
+                    self._write(batch)
+            finally:
+                self._turn.release()
+        if not entry.future.done() or self._entries:
+            with self._wake:
+                self._wake.notify()
+        return entry.future.result()
 
     def announce(self, *, queue: str | None = None, workflow: str | None = None) -> None:
         """Tell other processes, soon and together with other news, that a queue has work or a workflow ended."""
         if self._channel is None:
             return
         with self._wake:
+            silent = not self._queues and not self._ended
             if queue is not None:
                 self._queues.add(queue)
             if workflow is not None:
                 self._ended.append(workflow)
-            self._wake.notify()
+            if silent:
+                self._wake.notify()
 
     def stop(self) -> None:
         """Write what was submitted, then end. Idempotent."""
@@ -115,46 +134,65 @@ class GroupCommitWriter:
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
 
+    def _append(self, record: Record) -> _Entry:
+        entry = _Entry(record)
+        with self._wake:
+            if self._stopping:
+                raise RuntimeError("The system database is closed; launch DBOS, or make a client, again")
+            self._entries.append(entry)
+        return entry
+
     def _run(self) -> None:
         while True:
-            batch, last = self._take()
-            if batch:
-                self._write(batch)
-            self._notify(force=last)
-            if last and not batch:
-                break
-        self._drop_connection()
+            last = self._wait()
+            with self._turn:
+                batch = self._take()
+                if batch:
+                    self._write(batch)
+                self._notify(force=last)
+                if last and not self._entries:
+                    self._drop_connection()
+                    return
 
-    def _take(self) -> tuple[list[_Entry], bool]:
+    def _wait(self) -> bool:
         with self._wake:
             while not self._entries and not self._stopping:
                 delay = self._notify_delay()
                 if delay is not None and delay <= 0:
-                    return [], False
+                    break
                 self._wake.wait(delay)
+            return self._stopping
+
+    def _take(self) -> list[_Entry]:
+        with self._wake:
             batch: list[_Entry] = []
             size = 0
-            while (
-                self._entries and len(batch) < MAX_RECORDS and (not batch or size + self._entries[0].size < MAX_BYTES)
-            ):
-                entry = self._entries.popleft()
-                size += entry.size
-                batch.append(entry)
-            return batch, self._stopping
+            while self._entries and len(batch) < MAX_RECORDS:
+                size += self._entries[0].size
+                if batch and size > MAX_BYTES:
+                    break
+                batch.append(self._entries.popleft())
+            return batch
 
     def _write(self, batch: list[_Entry]) -> None:
         attempt = 0
+        records = [entry.record for entry in batch]
         while True:
             try:
-                answers = self._perform([entry.record for entry in batch])
-            except Exception as error:  # noqa: BLE001 -- the thread's boundary: every caller must be answered
+                statements = statements_of(records)
+                connection = self._connected()
+                if len(statements) == 1:
+                    results = [connection.execute(statements[0])]
+                else:
+                    results = connection.execute_together(statements)
+            except Exception as error:  # noqa: BLE001 -- the writer's boundary: every caller must be answered
                 if is_connection_lost(error) and self._may_retry(attempt):
                     attempt += 1
                     self._reconnect_after(attempt, error)
                     continue
                 self._write_alone(batch, error)
             else:
-                for entry, answer in zip(batch, answers, strict=True):
+                for entry, answer in zip(batch, answers_of(records, results), strict=True):
                     entry.future.set_result(answer)
             return
 
@@ -166,29 +204,13 @@ class GroupCommitWriter:
             for entry in batch:
                 self._write([entry])
             return
+        if is_connection_lost(error):
+            self._drop_connection()
         if is_conflict(error) and not self._stopping:
             with self._wake:  # somebody holds the row: behind the others, so that nobody waits for it
                 self._entries.append(batch[0])
             return
         batch[0].future.set_exception(error)
-
-    def _perform(self, records: Sequence[Record]) -> list[Answer]:
-        connection = self._connected()
-        steps = [record for record in records if isinstance(record, StepRecord)]
-        starts = [record for record in records if isinstance(record, NewWorkflow)]
-        outcomes = [record for record in records if isinstance(record, OutcomeRecord)]
-        statements: list[Statement] = []
-        if steps:
-            statements.append(step_statement(steps))
-        if starts:
-            statements.append(insert_statement(starts))
-        if outcomes:
-            statements.append(outcome_statement(outcomes))
-        if len(statements) == 1:
-            results = [connection.execute(statements[0])]
-        else:
-            results = connection.execute_together(statements)
-        return _answers(records, steps, starts, outcomes, iter(results))
 
     def _notify_delay(self) -> float | None:
         if not self._queues and not self._ended:
@@ -215,16 +237,18 @@ class GroupCommitWriter:
 
     def _connected(self) -> PostgresConnection:
         if self._connection is None:
-            self._connection = self._source.dedicated()
-            self._connection.driver.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+            connection = self._source.dedicated()
+            for name, value in SESSION.items():
+                connection.driver.execute("SELECT set_config(%s, %s, false)", (name, value))
+            self._connection = connection
         return self._connection
 
     def _reconnect_after(self, attempt: int, error: Exception) -> None:
-        delay = reconnect_delay(attempt, random.uniform(0.5, 1.5))  # noqa: S311 -- spreads reconnections, no secret
-        logger.warning("The system database does not answer; trying again in %.1f s", delay, exc_info=error)
         self._drop_connection()
         if attempt == 1:
             return  # a restart that is over already costs nobody a second
+        delay = reconnect_delay(attempt - 1, random.uniform(0.5, 1.5))  # noqa: S311 -- spreads reconnections, no secret
+        logger.warning("The system database does not answer; trying again in %.1f s", delay, exc_info=error)
         with self._wake:
             self._wake.wait_for(lambda: self._stopping, timeout=delay)
 
@@ -232,30 +256,3 @@ class GroupCommitWriter:
         if self._connection is not None:
             self._connection.driver.close()
             self._connection = None
-
-
-def _answers(
-    records: Sequence[Record],
-    steps: list[StepRecord],
-    starts: list[NewWorkflow],
-    outcomes: list[OutcomeRecord],
-    results: Any,
-) -> list[Answer]:
-    by_step: dict[tuple[str, int], StepAnswer] = answer_steps(next(results)) if steps else {}
-    by_creator: dict[str, Row] = {row["creator_xid"]: row for row in next(results)} if starts else {}
-    ended: set[str] = {row["workflow_uuid"] for row in next(results)} if outcomes else set()
-    answers: list[Answer] = []
-    for record in records:
-        if isinstance(record, StepRecord):
-            answers.append(by_step[record.workflow_id, record.function_id])
-        elif isinstance(record, NewWorkflow):
-            answers.append(by_creator[record.creator])
-        else:
-            answers.append(record.workflow_id in ended)
-    return answers
-
-
-def _payload_size(record: Record) -> int:
-    if isinstance(record, NewWorkflow):
-        return len(record.inputs) + 500
-    return len(record.output or "") + len(record.error or "") + 300

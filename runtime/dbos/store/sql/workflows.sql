@@ -1,24 +1,20 @@
--- insert_workflows
--- Starts and enqueues of many callers at once. A child goes in only while its parent's execution still
--- owns the parent, and with it the parent's step. A taken ID or deduplication ID is a normal outcome:
--- DO NOTHING without a target covers both unique indexes, and the loser is looked at afterwards.
-WITH record AS MATERIALIZED (
+-- new_workflows
+-- Fragment: the records of starts and enqueues.
+record AS MATERIALIZED (
     SELECT * FROM json_to_recordset(:records) AS r(
-        position int, workflow_uuid text, status text, name text, creator_xid text, inputs text,
-        serialization text, owner_xid text, class_name text, config_name text, queue_name text,
-        executor_id text, application_name text, application_version text, application_id text,
-        recovery_attempts bigint, workflow_timeout_ms bigint, workflow_deadline_epoch_ms bigint,
-        delay_until_epoch_ms bigint, deduplication_id text, priority int, queue_partition_key text,
-        authenticated_user text, authenticated_roles text, attributes jsonb, parent_workflow_id text,
-        parent_owner text, parent_function_id int, parent_started_ms bigint, parent_completed_ms bigint)
-), parent AS MATERIALIZED (
-    SELECT workflow_uuid, owner_xid FROM {schema}.workflow_status
-     WHERE workflow_uuid = ANY(:parents) ORDER BY workflow_uuid FOR NO KEY UPDATE
-), allowed AS MATERIALIZED (
-    SELECT record.* FROM record LEFT JOIN parent ON parent.workflow_uuid = record.parent_workflow_id
-     WHERE record.parent_owner IS NULL OR parent.owner_xid = record.parent_owner
-     ORDER BY position
-), inserted AS (
+        workflow_uuid text, status text, name text, creator_xid text, inputs text, serialization text,
+        owner_xid text, class_name text, config_name text, queue_name text, executor_id text,
+        application_name text, application_version text, application_id text, recovery_attempts bigint,
+        workflow_timeout_ms bigint, workflow_deadline_epoch_ms bigint, delay_until_epoch_ms bigint,
+        deduplication_id text, priority int, queue_partition_key text, authenticated_user text,
+        authenticated_roles text, attributes jsonb, parent_workflow_id text, parent_owner text,
+        parent_function_id int, parent_started_ms bigint, parent_completed_ms bigint)
+)
+
+-- insert_allowed
+-- Fragment: a taken ID or deduplication ID is a normal outcome. DO NOTHING without a target covers both
+-- unique indexes, and the loser is looked at afterwards.
+inserted AS (
     INSERT INTO {schema}.workflow_status (
         workflow_uuid, status, name, creator_xid, serialization, owner_xid, class_name, config_name,
         queue_name, executor_id, application_name, application_version, application_id,
@@ -37,17 +33,33 @@ WITH record AS MATERIALIZED (
     INSERT INTO {schema}.workflow_input (workflow_uuid, inputs)
     SELECT workflow_uuid, inputs FROM allowed JOIN inserted USING (creator_xid)
     ON CONFLICT DO NOTHING
-), step AS (
+)
+
+-- insert_workflows
+-- Starts and enqueues of many callers at once; gives the ones that went in.
+WITH {include new_workflows}, allowed AS (SELECT * FROM record), {include insert_allowed}
+SELECT creator_xid, true AS created, true AS allowed FROM inserted
+
+-- insert_children
+-- The same for children: each goes in only while its parent's execution still owns the parent, and with
+-- it the parent's step.
+WITH {include new_workflows}, parent AS MATERIALIZED (
+    SELECT workflow_uuid, owner_xid FROM {schema}.workflow_status
+     WHERE workflow_uuid = ANY(:parents) ORDER BY workflow_uuid FOR NO KEY UPDATE
+), allowed AS MATERIALIZED (
+    SELECT record.* FROM record JOIN parent ON parent.workflow_uuid = record.parent_workflow_id
+     WHERE parent.owner_xid = record.parent_owner
+), {include insert_allowed}, step AS (
     INSERT INTO {schema}.operation_outputs (
         workflow_uuid, function_id, function_name, child_workflow_id, started_at_epoch_ms,
         completed_at_epoch_ms, application_name)
     SELECT parent_workflow_id, parent_function_id, name, workflow_uuid, parent_started_ms,
            parent_completed_ms, application_name
-      FROM allowed JOIN inserted USING (creator_xid) WHERE parent_owner IS NOT NULL
+      FROM allowed JOIN inserted USING (creator_xid)
     ON CONFLICT DO NOTHING
 )
-SELECT record.creator_xid, inserted.creator_xid IS NOT NULL AS created, allowed.creator_xid IS NOT NULL AS allowed
-  FROM record LEFT JOIN allowed USING (creator_xid) LEFT JOIN inserted USING (creator_xid)
+SELECT allowed.creator_xid, inserted.creator_xid IS NOT NULL AS created, true AS allowed
+  FROM allowed LEFT JOIN inserted USING (creator_xid)
 
 -- load_holders
 -- The rows that hold the IDs, and those that hold the deduplication IDs, of starts that lost.
