@@ -37,7 +37,7 @@ class Application:
     """An application between its configuration and its destruction."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.settings: Settings = load_settings(config, os.environ)
+        self.settings = load_settings(config, os.environ, database_url=process.fallback_database_url)
         self.engine: Engine | None = None
         self._endpoint: MetricsEndpoint | None = None
         self._lock = threading.Lock()
@@ -144,6 +144,8 @@ class _Process:
     """Holds the application of this process."""
 
     application: Application | None = None
+    fallback_database_url: str | None = None
+    """The database of an application whose configuration names none; `dbos worker` sets it."""
 
 
 process = _Process()

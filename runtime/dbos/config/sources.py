@@ -52,8 +52,12 @@ class DBOSConfig(TypedDict, total=False):
     metrics_host: str | None
 
 
-def load_settings(config: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+def load_settings(
+    config: Mapping[str, Any], environment: Mapping[str, str], *, database_url: str | None = None
+) -> Settings:
     """The settings of a configuration; what it leaves out comes from the environment, then from defaults.
+
+    `database_url` is for a configuration that names no database.
 
     Unknown keys are named in a warning. Raises DBOSInitializationError naming the key, what was
     expected and what was given.
@@ -71,7 +75,7 @@ def load_settings(config: Mapping[str, Any], environment: Mapping[str, str]) -> 
     return Settings(
         name=config["name"],
         database=DatabaseOptions(
-            url=_take(config, "system_database_url", str),
+            url=_take(config, "system_database_url", str) or database_url,
             engine=_take(config, "system_database_engine", Engine),
             schema=_take(config, "dbos_system_schema", str) or "dbos",
             pool_size=_or(_take(config, "sys_db_pool_size", int), 20),

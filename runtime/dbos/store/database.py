@@ -11,9 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import psycopg
 from psycopg import IsolationLevel
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
+from dbos._error import DBOSInitializationError
 from dbos.core.retry import reconnect_delay
 from dbos.store.catalog import Catalog
 from dbos.store.dialects.postgres import (
@@ -73,8 +76,13 @@ class SystemDatabase:
         """
         if self._own_engine and self._settings.create:
             create_database_if_missing(self.engine.url)
-        with self.source.connection() as connection:
-            ensure_schema(connection.driver, self._settings.schema, use_listen_notify=self._settings.use_listen_notify)
+        listen = self._settings.use_listen_notify
+        try:
+            with self.source.connection() as connection:
+                ensure_schema(connection.driver, self._settings.schema, use_listen_notify=listen)
+        except (psycopg.OperationalError, SQLAlchemyError) as error:
+            where = self.engine.url.render_as_string(hide_password=True)
+            raise DBOSInitializationError(f"the system database {where} cannot be used: {_told(error)}") from error
 
     def run(self, operation: Callable[[], Operation[T]]) -> T:
         """Perform an operation, on the calling thread. The operation is made anew for each try."""
@@ -149,3 +157,8 @@ class SystemDatabase:
         delay = reconnect_delay(attempt - 1, random.uniform(0.5, 1.5))  # noqa: S311 -- spreads reconnections
         logger.warning("The system database does not answer; trying again in %.1f s", delay, exc_info=error)
         self._closed.wait(delay)
+
+
+def _told(error: Exception) -> str:
+    """What the driver said, on one line and without SQLAlchemy's background link."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
