@@ -155,7 +155,7 @@ class PodSet:
         self.pods[name] = pod
         surroundings.output.line(name, "started")
         process.start()
-        self._describe(pod)
+        self._describe(pod, new=True)
         self.on_change()
 
     def _stop(self, pod: LocalPod) -> None:
@@ -181,7 +181,7 @@ class PodSet:
         pod.version += 1
         pod.ready = False
         if not pod.terminating and pod.process.phase in (Phase.RUNNING, Phase.BACK_OFF):
-            self._describe(pod)
+            self._describe(pod, new=False)
         if pod.process.phase is Phase.RUNNING:
             self._run(self._watch_readiness(pod, pod.process.pid))
         self.on_change()
@@ -196,7 +196,7 @@ class PodSet:
             self.reconcile()
             self.on_change()
 
-    def _describe(self, pod: LocalPod) -> None:
+    def _describe(self, pod: LocalPod, *, new: bool) -> None:
         process = pod.process
         started = process.started_at or datetime.now(UTC)
         self.surroundings.files.write(
@@ -208,9 +208,10 @@ class PodSet:
                 self.target.kind[0].lower() + self.target.kind[1:]: self.target.name,
                 "pid": process.pid,
                 "metricsPort": pod.metrics_port,
-                "started": started.isoformat(timespec="seconds"),
+                "started": started.isoformat(timespec="milliseconds"),
                 "restarts": process.restarts,
             },
+            new=new,
         )
 
     def _run(self, work: Coroutine[None, None, None]) -> None:

@@ -81,8 +81,10 @@ class PodFiles:
         for file in self.folder.iterdir():
             file.unlink()
 
-    def write(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Describe a pod, whole or not at all."""
+    def write(self, name: str, facts: Mapping[str, Any], *, new: bool) -> None:
+        """Describe a pod, whole or not at all. A file that was removed meanwhile is not made again."""
+        if not new and not (self.folder / name).exists():
+            return
         draft = self.folder.parent / f"{name}.tmp"
         draft.write_text(json.dumps(facts, indent=2) + "\n")
         draft.replace(self.folder / name)
