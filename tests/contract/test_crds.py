@@ -221,6 +221,10 @@ def test_the_largest_and_the_smallest_number_are_the_same(kind: Kind) -> None:
             problem = parse(kind, spec).problem
             assert problem is not None
             assert problem.message.startswith(f"{path}: expected "), path
+        for number in (node["minimum"], node["maximum"]):
+            spec = replaced(FULL[kind], path, lambda parent, name, number=number: parent.update({name: number}))
+            problem = parse(kind, spec).problem
+            assert problem is None or "at most spec." in problem.message, path  # another field bounds it
 
 
 @every_kind
