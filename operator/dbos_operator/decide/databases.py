@@ -37,6 +37,8 @@ class Stray:
 
     resource: Child | Resource[DatabaseSpec]
     problem: Problem
+    child: Child | None = None
+    """The resource, unless it is a database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +62,18 @@ def resolve(
     """
     queues: dict[ObjectKey, list[Resource[QueueSpec]]] = defaultdict(list)
     schedules: dict[ObjectKey, list[Resource[ScheduleSpec]]] = defaultdict(list)
-    strays = [Stray(resource, resource.problem) for resource in _all(snapshot) if resource.problem is not None]
+    strays = list(_unreadable(snapshot))
     before = lingering or {}
     for queue in snapshot.queues.values():
         if queue.spec is not None:
             found = _place(queue, queue.spec.database, snapshot, default, before)
-            queues[found].append(queue) if isinstance(found, ObjectKey) else strays.append(Stray(queue, found))
+            queues[found].append(queue) if isinstance(found, ObjectKey) else strays.append(Stray(queue, found, queue))
     for schedule in snapshot.schedules.values():
         if schedule.spec is not None:
             found = _place(schedule, schedule.spec.database, snapshot, default, before)
-            schedules[found].append(schedule) if isinstance(found, ObjectKey) else strays.append(Stray(schedule, found))
+            schedules[found].append(schedule) if isinstance(found, ObjectKey) else strays.append(
+                Stray(schedule, found, schedule)
+            )
     keys = {key for key, database in snapshot.databases.items() if database.spec is not None} | {*queues, *schedules}
     return Resolution(
         views={key: DatabaseView(queues=tuple(queues[key]), schedules=tuple(schedules[key])) for key in keys},
@@ -139,7 +143,13 @@ def _usable(key: ObjectKey, snapshot: DesiredSnapshot) -> ObjectKey | Problem:
     return key
 
 
-def _all(snapshot: DesiredSnapshot) -> Iterable[Resource[DatabaseSpec] | Child]:
-    yield from snapshot.databases.values()
-    yield from snapshot.queues.values()
-    yield from snapshot.schedules.values()
+def _unreadable(snapshot: DesiredSnapshot) -> Iterable[Stray]:
+    for database in snapshot.databases.values():
+        if database.problem is not None:
+            yield Stray(database, database.problem)
+    for queue in snapshot.queues.values():
+        if queue.problem is not None:
+            yield Stray(queue, queue.problem, queue)
+    for schedule in snapshot.schedules.values():
+        if schedule.problem is not None:
+            yield Stray(schedule, schedule.problem, schedule)

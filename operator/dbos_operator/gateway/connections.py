@@ -17,11 +17,15 @@ from dbos.store.dialects.postgres import (
     ConnectionSource,
     PoolSettings,
     PostgresConnection,
-    is_connection_lost,
     open_engine,
     parse_url,
 )
-from dbos_operator.errors import AuthenticationFailedError, DatabaseUnavailableError, UnusableDatabaseError
+from dbos_operator.errors import (
+    AuthenticationFailedError,
+    DatabaseUnavailableError,
+    OperatorError,
+    UnusableDatabaseError,
+)
 from dbos_operator.gateway.protocol import GatewayRequest
 from dbos_operator.reasons import Reason
 
@@ -101,13 +105,13 @@ def _open(request: GatewayRequest, clock: Callable[[], float]) -> Engine:
     return engine
 
 
-def _translate(error: psycopg.Error) -> Exception:
-    """Our error for a server that cannot be reached; a statement that failed stays what it is."""
+def _translate(error: psycopg.Error) -> OperatorError:
+    """Our error for a server that cannot be reached, or that refuses what worked when it was prepared."""
+    text = " ".join(str(error).split())
     if isinstance(error, psycopg.errors.QueryCanceled):
         return DatabaseUnavailableError("a statement took longer than connections.statementTimeout")
-    if not is_connection_lost(error):
-        return error
-    text = " ".join(str(error).split())
+    if isinstance(error, psycopg.ProgrammingError):
+        return UnusableDatabaseError(Reason.SCHEMA_UNUSABLE, f"the system schema cannot be used: {text}")
     if any(refusal in text for refusal in _REFUSALS):
         return AuthenticationFailedError(text)
     return DatabaseUnavailableError(text)

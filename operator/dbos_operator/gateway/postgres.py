@@ -11,14 +11,12 @@ import psycopg
 from dbos.store.dialects.postgres import PostgresConnection, is_conflict, is_connection_lost
 from dbos.store.operation import Statement
 from dbos_operator.decide.changes import Applied, Change
-from dbos_operator.errors import UnusableDatabaseError
 from dbos_operator.gateway.applying import Applier, Outcome
 from dbos_operator.gateway.connections import Connections
 from dbos_operator.gateway.observing import observe_statements, parse_observation
 from dbos_operator.gateway.preparing import prepare
 from dbos_operator.gateway.protocol import Gateway, GatewayRequest, Observation, ObserveRequest, Prepared, Sample
 from dbos_operator.gateway.sampling import parse_sample, sample_statements
-from dbos_operator.reasons import Reason
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +41,7 @@ class PostgresGateway:
     def observe(self, request: ObserveRequest) -> Observation:
         """Read everything that decisions need: three statements in one round trip."""
         with self._connections.connection() as connection:
-            try:
-                answers = connection.execute_together(observe_statements(request, self._request))
-            except psycopg.errors.ProgrammingError as error:
-                # A table, column or right is missing that was there when the database was prepared.
-                message = f"the system schema can no longer be read: {error}".strip()
-                raise UnusableDatabaseError(Reason.SCHEMA_UNUSABLE, message) from error
+            answers = connection.execute_together(observe_statements(request, self._request))
         self._connections.close_idle()
         return parse_observation(answers)
 

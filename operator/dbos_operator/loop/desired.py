@@ -23,6 +23,8 @@ class DesiredState:
         self._listeners: list[Callable[[], None]] = []
         self.complete = False
         """Whether the first listing of every kind is in: before that nothing may be decided."""
+        self.version = 0
+        """Grows with everything that is taken in, changes of a status alone included."""
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Have `listener` called after each change that the loop must look at."""
@@ -33,6 +35,7 @@ class DesiredState:
         objects = self._objects[resource.identity.kind]
         before = objects.get(resource.identity.key)
         objects[resource.identity.key] = resource
+        self.version += 1
         if before is None or _asks_for_work(before, resource):
             self._changed()
 
@@ -67,6 +70,7 @@ class DesiredState:
         )
 
     def _changed(self) -> None:
+        self.version += 1
         for listener in self._listeners:
             listener()
 

@@ -25,29 +25,30 @@ class OperatorMetrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry(auto_describe=True)
-        place = {"registry": self.registry, "namespace": _PREFIX}
-        self._depth = Gauge("queue_depth", "Workflows that are not finished.", ("database", "queue", "status"), **place)
-        self._oldest = Gauge(
-            "queue_oldest_enqueued_timestamp_seconds",
-            "When the oldest workflow that waits was enqueued.",
-            ("database", "queue"),
-            **place,
+        queue, target = ("database", "queue"), ("namespace", "kind", "name")
+        self._depth = self._gauge("queue_depth", "Workflows that are not finished.", *queue, "status")
+        self._oldest = self._gauge(
+            "queue_oldest_enqueued_timestamp_seconds", "When the oldest workflow that waits was enqueued.", *queue
         )
-        self._next_run = Gauge(
-            "schedule_next_run_timestamp_seconds", "When a schedule is due next.", ("database", "schedule"), **place
+        self._next_run = self._gauge(
+            "schedule_next_run_timestamp_seconds", "When a schedule is due next.", "database", "schedule"
         )
-        self._fired = Counter("schedule_fired", "Runs that the operator started.", ("database", "schedule"), **place)
-        self._desired = Gauge(
-            "workers_desired", "Replicas that the work asks for.", ("namespace", "kind", "name"), **place
+        self._fired = self._counter("schedule_fired", "Runs that the operator started.", "database", "schedule")
+        self._desired = self._gauge("workers_desired", "Replicas that the work asks for.", *target)
+        self._current = self._gauge("workers_current", "Replicas that are ready.", *target)
+        self._recovered = self._counter(
+            "recovered_workflows", "Workflows of vanished pods that were made runnable again.", "database"
         )
-        self._current = Gauge("workers_current", "Replicas that are ready.", ("namespace", "kind", "name"), **place)
-        self._recovered = Counter(
-            "recovered_workflows", "Workflows of vanished pods made runnable again.", ("database",), **place
+        self._reconcile = Histogram(
+            f"{_PREFIX}_reconcile_seconds",
+            "Time of one pass.",
+            ("database",),
+            buckets=_SECONDS,
+            registry=self.registry,
         )
-        self._reconcile = Histogram("reconcile_seconds", "Time of one pass.", ("database",), buckets=_SECONDS, **place)
-        self._rows_written = Counter("rows_written", "Rows that passes changed.", ("database",), **place)
-        self._up = Gauge("database_up", "Whether the system database answers.", ("database",), **place)
-        build = Gauge("build_info", "The version of the operator.", ("version",), **place)
+        self._rows_written = self._counter("rows_written", "Rows that passes changed.", "database")
+        self._up = self._gauge("database_up", "Whether the system database answers.", "database")
+        build = self._gauge("build_info", "The version of the operator.", "version")
         build.labels(_version()).set(1)
         self._completed = CompletedWorkflows()
         self.registry.register(self._completed)
@@ -127,11 +128,14 @@ class OperatorMetrics:
         self.set_schedules(database, {})
         self.set_depths(database, {}, {})
         self._completed.drop(database)
-        for metric in (self._recovered, self._reconcile, self._rows_written, self._up):
-            _remove(metric, database)
-        for labels in list(_label_values(self._fired)):
-            if labels[0] == database:
-                self._fired.remove(*labels)
+        for metric in (self._recovered, self._reconcile, self._rows_written, self._up, self._fired):
+            metric.remove_by_labels({"database": database})
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
 
 
 class CompletedWorkflows(Collector):

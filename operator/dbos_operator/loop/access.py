@@ -1,0 +1,149 @@
+"""How a loop gets at its database: the Secret, the URL in it, the connections, and the pauses between tries."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TypeVar
+
+from dbos_operator.cluster.protocol import Cluster
+from dbos_operator.decide.changes import Applied, Change
+from dbos_operator.errors import ClusterError, OperatorError, UnusableDatabaseError
+from dbos_operator.gateway.protocol import Gateway, GatewayRequest, Observation, ObserveRequest, Prepared, Sample
+from dbos_operator.loop.breaker import Breaker
+from dbos_operator.reasons import Reason
+from dbos_operator.resources.identity import ObjectKey
+from dbos_operator.resources.specs import DatabaseSpec, Initialize
+from dbos_operator.settings import OperatorSettings
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+OpenGateway = Callable[[GatewayRequest], Gateway]
+
+
+class DatabaseAccess:
+    """The gateway of one DBOSDatabase, opened, prepared and replaced as its Secret and spec ask.
+
+    Blocking calls run in threads of its own, so a database that hangs delays no other.
+    """
+
+    def __init__(self, key: ObjectKey, cluster: Cluster, settings: OperatorSettings, open_gateway: OpenGateway) -> None:
+        self._key = key
+        self._cluster = cluster
+        self._settings = settings
+        self._open = open_gateway
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"database-{key}")
+        self._gateway: Gateway | None = None
+        self._request: GatewayRequest | None = None
+        self._secret_read_at: datetime | None = None
+        self.breaker = Breaker(longest=settings.max_back_off)
+        self.prepared: Prepared | None = None
+
+    async def ensure(self, spec: DatabaseSpec, now: datetime, *, lingering: bool) -> Prepared:
+        """Make sure that the database can be read and written.
+
+        `lingering`: the DBOSDatabase is gone and only what was opened before it
+        went is used. Raises OperatorError with the reason that a condition shows.
+        """
+        if (error := self.breaker.holds(now)) is not None:
+            raise error
+        await self._refresh(spec, now, lingering=lingering)
+        gateway = self._opened()
+        if self.prepared is None:
+            self.prepared = await self._call(gateway.prepare)
+        return self.prepared
+
+    async def observe(self, request: ObserveRequest) -> Observation:
+        """One look at the rows."""
+        return await self._call(self._opened().observe, request)
+
+    async def apply(self, changes: Sequence[Change]) -> list[Applied]:
+        """Make the changes; nothing is sent when there are none."""
+        return await self._call(self._opened().apply, changes) if changes else []
+
+    async def sample(self, since_ms: int | None) -> Sample:
+        """Exact numbers for the metrics."""
+        return await self._call(self._opened().sample, since_ms)
+
+    def failed(self, error: OperatorError, now: datetime) -> None:
+        """Remember a failure: the next try comes after a pause, reads the Secret and looks at the schema again."""
+        self.breaker = self.breaker.failed(error, now)
+        self._secret_read_at = None
+        self.prepared = None
+
+    def succeeded(self) -> None:
+        """Remember that the database answered."""
+        self.breaker = self.breaker.succeeded()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        gateway, self._gateway, self._request, self.prepared = self._gateway, None, None, None
+        if gateway is not None:
+            await self._call(gateway.close)
+        self._threads.shutdown(wait=False)
+
+    async def _refresh(self, spec: DatabaseSpec, now: datetime, *, lingering: bool) -> None:
+        if lingering:
+            return
+        fresh = self._secret_read_at is not None and now - self._secret_read_at < self._settings.secret_refresh
+        if fresh and self._request is not None:
+            request = _request(spec, self._request.url)
+        else:
+            request = _request(spec, await self._current_url(spec))
+            self._secret_read_at = now
+        if request != self._request:
+            await self._replace(request)
+
+    async def _current_url(self, spec: DatabaseSpec) -> str:
+        """The URL in the Secret; while the API server does not answer, the one in use."""
+        try:
+            return await self._read_url(spec)
+        except ClusterError as error:
+            if self._request is None:
+                raise
+            logger.warning("Secret not read", extra={"database": str(self._key), "error": str(error)})
+            return self._request.url
+
+    async def _read_url(self, spec: DatabaseSpec) -> str:
+        secret = ObjectKey(self._key.namespace, spec.secret_name)
+        data = await self._cluster.read_secret(secret)
+        if data is None:
+            raise UnusableDatabaseError(Reason.SECRET_NOT_FOUND, f"Secret {secret} does not exist")
+        if spec.secret_key not in data:
+            message = f"Secret {secret} has no key {spec.secret_key!r}"
+            raise UnusableDatabaseError(Reason.SECRET_KEY_NOT_FOUND, message)
+        try:
+            return data[spec.secret_key].decode().strip()
+        except UnicodeDecodeError:
+            message = f"Secret {secret}, key {spec.secret_key!r}: expected the text of a URL"
+            raise UnusableDatabaseError(Reason.INVALID_URL, message) from None
+
+    async def _replace(self, request: GatewayRequest) -> None:
+        old, self._gateway, self._request, self.prepared = self._gateway, None, None, None
+        if old is not None:
+            await self._call(old.close)
+        self._gateway = self._open(request)
+        self._request = request
+
+    def _opened(self) -> Gateway:
+        if self._gateway is None:
+            raise UnusableDatabaseError(Reason.DATABASE_NOT_FOUND, f"DBOSDatabase {self._key} is gone")
+        return self._gateway
+
+    async def _call(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _request(spec: DatabaseSpec, url: str) -> GatewayRequest:
+    return GatewayRequest(
+        url=url,
+        schema=spec.schema,
+        application_name=spec.application_name,
+        initialize=spec.initialize is Initialize.IF_EMPTY,
+        connections=spec.connections,
+    )

@@ -1,0 +1,60 @@
+"""A pass in numbers: for the metrics, and for those who wait for the work to end."""
+
+from __future__ import annotations
+
+from dbos_operator.loop.activity import Activity
+from dbos_operator.loop.report import Pass
+from dbos_operator.loop.scale import TargetPlan
+from dbos_operator.observability.metrics import OperatorMetrics
+from dbos_operator.resources.specs import ScheduleSpec
+
+
+def record_figures(done: Pass, metrics: OperatorMetrics, seconds: float) -> None:
+    """Bring the metrics of a database in line with its last pass."""
+    database = str(done.assignment.database.identity.key)
+    metrics.set_database_up(database, up=True)
+    metrics.observe_reconcile(database, seconds)
+    if done.outcome.rows:
+        metrics.add_rows_written(database, done.outcome.rows)
+    names = {
+        child.resource.identity.uid: str(child.resource.identity.key)
+        for child in done.plan.children
+        if isinstance(child.resource.spec, ScheduleSpec)
+    }
+    for fire in done.outcome.fired:
+        metrics.add_fired(database, names[fire.uid], 1)
+    for count in done.outcome.recovered.values():
+        metrics.add_recovered(database, count)
+    metrics.set_schedules(
+        database,
+        {
+            str(child.resource.identity.key): child.clockwork.next_due.timestamp()
+            for child in done.plan.children
+            if child.clockwork is not None
+        },
+    )
+    for target in done.scaling.targets.values():
+        place = target.target
+        metrics.set_workers(
+            place.namespace, place.kind, place.name, desired=target.decision.replicas, current=target.ready
+        )
+
+
+def activity_of(done: Pass) -> Activity:
+    """What goes on in a database, as of its last pass."""
+    demand = done.observed.demand.values()
+    return Activity(
+        runnable=sum(queue.runnable + queue.delayed_soon for queue in demand) + len(done.outcome.fired),
+        running=sum(queue.running for queue in demand),
+        workers_at_minimum=all(_is_at_minimum(target) for target in done.scaling.targets.values()),
+        settled=True,
+    )
+
+
+def _is_at_minimum(target: TargetPlan) -> bool:
+    current = target.request.current
+    if current is None:
+        return True
+    if target.decision.change is not None or current > target.minimum or target.ready > target.minimum:
+        return False
+    return target.pods is None or target.pods <= target.minimum

@@ -1,0 +1,150 @@
+"""Writes statuses and posts Events: only what changed, never too often, many at once but not too many."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from dbos_operator.cluster.protocol import Cluster, EventType
+from dbos_operator.decide.databases import Child
+from dbos_operator.errors import NotFoundError, OperatorError
+from dbos_operator.reasons import Reason
+from dbos_operator.resources.conditions import Condition, ConditionType, Truth
+from dbos_operator.resources.identity import Identity, Uid
+from dbos_operator.resources.resource import Resource
+from dbos_operator.resources.specs import DatabaseSpec
+from dbos_operator.resources.status import contract_changed, status_patch, telemetry_changed
+from dbos_operator.settings import OperatorSettings
+
+logger = logging.getLogger(__name__)
+
+Render: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+EVENT_PAUSE = timedelta(seconds=30)
+"""How often an Event of the same reason is posted about one object for what happens again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The status that an object should show, made from the one that it shows."""
+
+    resource: Child | Resource[DatabaseSpec]
+    render: Render
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An Event about an object."""
+
+    identity: Identity
+    reason: Reason
+    message: str
+    type: EventType = EventType.NORMAL
+    repeats: bool = False
+    """Whether it happens again and again, and is told now and then."""
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What was last written for an object, and from which version of it."""
+
+    status: Mapping[str, Any]
+    resource_version: str
+    at: datetime
+
+
+class Reporter:
+    """The one way from a decision to the Kubernetes API, shared by all loops."""
+
+    def __init__(self, cluster: Cluster, settings: OperatorSettings) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self.limit = asyncio.Semaphore(settings.parallel_writes)
+        """Calls in flight, for everything that a pass asks of the API at once."""
+        self._shown: dict[Uid, _Shown] = {}
+        self._posted: dict[tuple[Uid, Reason], datetime] = {}
+
+    async def report(self, drafts: Iterable[Draft], notices: Iterable[Notice], now: datetime) -> int:
+        """Write what differs and post the Events; the number of statuses written."""
+        due = [notice for notice in notices if self._is_due(notice, now)]
+        writes = []
+        for draft in drafts:
+            old = self._current(draft.resource)
+            new = draft.render(old)
+            if self._is_worth_writing(draft.resource.identity.uid, old, new, now):
+                writes.append(self._write(draft.resource.identity, old, new, now))
+        written, *_ = await asyncio.gather(
+            asyncio.gather(*writes), asyncio.gather(*(self._post(notice) for notice in due))
+        )
+        return sum(written)
+
+    def current(self, resource: Child | Resource[DatabaseSpec]) -> Mapping[str, Any]:
+        """The status that an object shows, as far as it is known."""
+        return self._current(resource)
+
+    def forget(self, living: frozenset[Uid]) -> None:
+        """Drop what is remembered of objects that are gone."""
+        self._shown = {uid: shown for uid, shown in self._shown.items() if uid in living}
+        self._posted = {key: moment for key, moment in self._posted.items() if key[0] in living}
+
+    def _current(self, resource: Child | Resource[DatabaseSpec]) -> Mapping[str, Any]:
+        """What the watch says once it has seen a version after our write; until then what was written."""
+        shown = self._shown.get(resource.identity.uid)
+        if shown is not None and shown.resource_version == resource.identity.resource_version:
+            return shown.status
+        return resource.status
+
+    def _is_worth_writing(self, uid: Uid, old: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> bool:
+        if contract_changed(old, new):
+            return True
+        shown = self._shown.get(uid)
+        if shown is not None and now - shown.at < self._settings.telemetry:
+            return False
+        return telemetry_changed(old, new)
+
+    async def _write(self, identity: Identity, old: Mapping[str, Any], new: dict[str, Any], now: datetime) -> int:
+        async with self.limit:
+            try:
+                await self._cluster.patch_status(identity, status_patch(old, new))
+            except NotFoundError:
+                return 0
+            except OperatorError as error:
+                logger.warning("status not written", extra={"object": str(identity.key), "error": str(error)})
+                return 0
+        self._shown[identity.uid] = _Shown(new, identity.resource_version, now)
+        return 1
+
+    async def _post(self, notice: Notice) -> None:
+        async with self.limit:
+            await self._cluster.post_event(notice.identity, notice.type, notice.reason.value, notice.message)
+
+    def _is_due(self, notice: Notice, now: datetime) -> bool:
+        key = (notice.identity.uid, notice.reason)
+        last = self._posted.get(key)
+        if notice.repeats and last is not None and now - last < EVENT_PAUSE:
+            return False
+        self._posted[key] = now
+        return True
+
+
+_UNTOLD = frozenset({Reason.PENDING, Reason.DATABASE_NOT_READY, Reason.DELETING, Reason.RECONCILED, Reason.SUSPENDED})
+"""Reasons that need no Event of their own: the object's database tells, or the row's own Event did."""
+
+
+def transition_notice(
+    resource: Child | Resource[DatabaseSpec], before: Mapping[str, Any], conditions: Iterable[Condition]
+) -> Notice | None:
+    """The Event for an object that has just stopped being ready, or begun to be ready again."""
+    ready = next((condition for condition in conditions if condition.type is ConditionType.READY), None)
+    if ready is None or ready.reason in _UNTOLD:
+        return None
+    shown = {condition.get("type"): condition for condition in before.get("conditions") or ()}
+    old = shown.get(ConditionType.READY.value, {})
+    if old.get("reason") == ready.reason.value:
+        return None
+    kind = EventType.NORMAL if ready.status is Truth.TRUE else EventType.WARNING
+    return Notice(resource.identity, ready.reason, ready.message, kind)
