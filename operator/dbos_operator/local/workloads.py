@@ -141,6 +141,8 @@ class WorkloadStore:
         pods = self._sets.pop(target)
         del self._manifests[target]
         self._desired.drop_workload(target)
+        pods.replicas = 0
+        pods.reconcile()
         task = asyncio.create_task(pods.drain())
         self._leaving[task] = pods
         task.add_done_callback(self._gone)
