@@ -75,12 +75,14 @@ def list_statuses(database: SystemDatabase, application: str | None, options: Li
         offset=options.get("offset"),
         newest_first=options.get("sort_desc", False),
     )
-    rows = list_workflows(
-        database.engine,
-        database.schema,
-        wanted,
-        load_input=options.get("load_input", True),
-        load_output=options.get("load_output", True),
+    rows = database.query(
+        lambda engine: list_workflows(
+            engine,
+            database.schema,
+            wanted,
+            load_input=options.get("load_input", True),
+            load_output=options.get("load_output", True),
+        )
     )
     return [workflow_status(row) for row in rows]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import psycopg
-from psycopg import IsolationLevel
+from psycopg.errors import DeadlockDetected
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,7 +22,6 @@ from dbos.store.catalog import Catalog
 from dbos.store.dialects.postgres import (
     ConnectionSource,
     PoolSettings,
-    PostgresConnection,
     is_connection_lost,
     open_engine,
     parse_url,
@@ -34,6 +33,8 @@ logger = logging.getLogger("dbos")
 T = TypeVar("T")
 
 READER_THREADS = 4
+MAX_DEADLOCKS = 5
+"""How often an operation is tried again at once after a deadlock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,11 @@ class SystemDatabase:
 
     def run(self, operation: Callable[[], Operation[T]]) -> T:
         """Perform an operation, on the calling thread. The operation is made anew for each try."""
-        return self._retrying(lambda connection: perform(operation(), connection.execute))
+        return self._retrying(lambda: self._perform(operation))
+
+    def query(self, act: Callable[[Engine], T]) -> T:
+        """Call a function that reads through the engine; it is called again when a connection is lost."""
+        return self._retrying(lambda: act(self.engine))
 
     def submit(self, operation: Callable[[], Operation[T]]) -> Future[T]:
         """Perform an operation on one of a few reader threads, for callers that must not block."""
@@ -107,20 +112,9 @@ class SystemDatabase:
         Raises what says that another executor was faster (see `is_conflict`).
         """
 
-        def attempt(connection: PostgresConnection) -> list[Row]:
-            driver = connection.driver
-            driver.autocommit = False
-            driver.isolation_level = IsolationLevel.REPEATABLE_READ
-            try:
-                with driver.pipeline():
-                    cursor = connection.queue(statement)
-                    driver.commit()
-                return connection.rows(cursor)
-            finally:
-                if not driver.closed:
-                    driver.rollback()
-                    driver.isolation_level = None
-                    driver.autocommit = True
+        def attempt() -> list[Row]:
+            with self.source.connection() as connection:
+                return connection.execute_isolated(statement)
 
         return self._retrying(attempt)
 
@@ -139,12 +133,21 @@ class SystemDatabase:
                 self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="dbos-reader")
             return self._readers
 
-    def _retrying(self, act: Callable[[PostgresConnection], T]) -> T:
+    def _perform(self, operation: Callable[[], Operation[T]]) -> T:
+        for _ in range(MAX_DEADLOCKS):
+            try:
+                with self.source.connection() as connection:
+                    return perform(operation(), connection.execute)
+            except DeadlockDetected as error:
+                logger.info("A deadlock with another process was resolved; trying again", exc_info=error)
+        with self.source.connection() as connection:
+            return perform(operation(), connection.execute)
+
+    def _retrying(self, act: Callable[[], T]) -> T:
         attempt = 0
         while True:
             try:
-                with self.source.connection() as connection:
-                    return act(connection)
+                return act()
             except Exception as error:
                 if not self._settings.retry or self._closed.is_set() or not is_connection_lost(error):
                     raise
@@ -153,7 +156,8 @@ class SystemDatabase:
 
     def _wait(self, attempt: int, error: Exception) -> None:
         if attempt == 1:
-            return  # a pooled connection that died while idle: the next one is new
+            self.source.renew()  # pooled connections died with this one; the next is new
+            return
         delay = reconnect_delay(attempt - 1, random.uniform(0.5, 1.5))  # noqa: S311 -- spreads reconnections
         logger.warning("The system database does not answer; trying again in %.1f s", delay, exc_info=error)
         self._closed.wait(delay)

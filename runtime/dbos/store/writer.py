@@ -246,7 +246,8 @@ class GroupCommitWriter:
     def _reconnect_after(self, attempt: int, error: Exception) -> None:
         self._drop_connection()
         if attempt == 1:
-            return  # a restart that is over already costs nobody a second
+            self._source.renew()  # a restart that is over already costs nobody a second
+            return
         delay = reconnect_delay(attempt - 1, random.uniform(0.5, 1.5))  # noqa: S311 -- spreads reconnections, no secret
         logger.warning("The system database does not answer; trying again in %.1f s", delay, exc_info=error)
         with self._wake:

@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from dbos.store.catalog import Catalog
 from dbos.store.operation import Row, Statement
@@ -117,6 +118,22 @@ class PostgresConnection:
             cursors = [self.queue(statement) for statement in statements]
         return [self.rows(cursor) for cursor in cursors]
 
+    def execute_isolated(self, statement: Statement) -> list[Row]:
+        """Perform one statement in a REPEATABLE READ transaction of its own, in one round trip."""
+        driver = self.driver
+        driver.autocommit = False
+        driver.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        try:
+            with driver.pipeline():
+                cursor = self.queue(statement)
+                driver.commit()
+            return self.rows(cursor)
+        finally:
+            if not driver.closed:
+                driver.rollback()
+                driver.isolation_level = None
+                driver.autocommit = True
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """A transaction around what runs inside; an exception rolls it back."""
@@ -159,6 +176,10 @@ class ConnectionSource:
         driver.autocommit = True
         return PostgresConnection(driver, self._catalog)
 
+    def renew(self) -> None:
+        """Drop the idle connections: one was lost, and the others probably with it."""
+        self._engine.dispose()
+
     def dispose(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
@@ -169,6 +190,8 @@ _LOST_CLASSES = ("08", "53", "57")
 
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the connection, not the statement, failed: trying again on another one is right."""
+    if isinstance(error, PoolTimeout):
+        return True
     original = getattr(error, "orig", None) or error
     if not isinstance(original, psycopg.Error) or isinstance(
         original, psycopg.errors.PipelineAborted | errors.QueryCanceled
