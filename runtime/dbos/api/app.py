@@ -13,7 +13,7 @@ from dbos.api.decorators import Decorators
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.queues import OnConflict, Queue, either_concurrency, make_limits, may_update, register
 from dbos.api.runtime import Application, configure, engine, process, refuse_event_loop, registry
-from dbos.api.statuses import ListOptions, list_statuses, load_status
+from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses, load_status
 from dbos.config.sources import DBOSConfig
 from dbos.core.limits import QueueRateLimit
 from dbos.engine.context import current_execution, current_step
@@ -178,6 +178,21 @@ class DBOS(Decorators, metaclass=_ContextAttributes):
         services = engine().services
         return await services.database.in_background(
             lambda: list_statuses(services.database, services.claimant.application, options)
+        )
+
+    @classmethod
+    def list_queued_workflows(cls, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
+        """The workflows on this application's queues that wait or run, oldest first; ListOptions tells the filters."""
+        refuse_event_loop("DBOS.list_queued_workflows")
+        services = engine().services
+        return list_queued_statuses(services.database, services.claimant.application, options)
+
+    @classmethod
+    async def list_queued_workflows_async(cls, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
+        """As list_queued_workflows."""
+        services = engine().services
+        return await services.database.in_background(
+            lambda: list_queued_statuses(services.database, services.claimant.application, options)
         )
 
     @classmethod

@@ -11,7 +11,7 @@ from dbos._sys_db import WorkflowStatus
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions, check_delay, check_policy, check_priority
 from dbos.api.runtime import refuse_event_loop
-from dbos.api.statuses import ListOptions, list_statuses, load_status
+from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses, load_status
 from dbos.core.ids import ExecutorId, WorkflowId, check_name
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.commands import insert
@@ -132,6 +132,17 @@ class DBOSClient:
     async def list_workflows_async(self, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
         """As list_workflows."""
         return await self._database.in_background(lambda: list_statuses(self._database, self._application, options))
+
+    def list_queued_workflows(self, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
+        """The workflows on queues that wait or run, oldest first; ListOptions tells the filters."""
+        refuse_event_loop("DBOSClient.list_queued_workflows")
+        return list_queued_statuses(self._database, self._application, options)
+
+    async def list_queued_workflows_async(self, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
+        """As list_queued_workflows."""
+        return await self._database.in_background(
+            lambda: list_queued_statuses(self._database, self._application, options)
+        )
 
     def status_of(self, workflow_id: str) -> WorkflowStatus:
         """The status of a workflow. Raises DBOSNonExistentWorkflowError when there is none."""

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from dbos._error import DBOSNonExistentWorkflowError
 from dbos._sys_db import WorkflowInputs, WorkflowStatus
+from dbos.core.statuses import WorkflowStatusString
 from dbos.serialization.decoding import UndecodableError, decode_error, decode_inputs, decode_value
 from dbos.store.database import SystemDatabase
 from dbos.store.introspection import WorkflowFilter, list_workflows
@@ -85,6 +86,16 @@ def list_statuses(database: SystemDatabase, application: str | None, options: Li
         )
     )
     return [workflow_status(row) for row in rows]
+
+
+def list_queued_statuses(
+    database: SystemDatabase, application: str | None, options: ListOptions
+) -> list[WorkflowStatus]:
+    """The workflows on queues that match; without `status`, those that wait or run."""
+    narrowed: ListOptions = {**options, "queues_only": True}
+    if narrowed.get("status") is None:
+        narrowed["status"] = [status for status in WorkflowStatusString if status.active]
+    return list_statuses(database, application, narrowed)
 
 
 def load_status(database: SystemDatabase, workflow_id: str) -> WorkflowStatus:

@@ -1,0 +1,48 @@
+"""Ours against the published package: the same script, the same server, turn by turn. Ratios, never times."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from support.postgres import PostgresServer, running_postgres
+
+WORKLOAD = Path(__file__).with_name("workload.py")
+ROUNDS = 3
+
+
+@pytest.fixture(scope="module")
+def durable_server() -> Iterator[PostgresServer]:
+    """A server that waits for the disk, as a production server does."""
+    with running_postgres(durable=True) as server:
+        yield server
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("kind", "count", "least"), [("enqueue", 1000, 2.0), ("drain", 1500, 3.0)])
+def test_ours_is_faster_than_the_published_package(
+    durable_server: PostgresServer, peer: Path, kind: str, count: int, least: float
+) -> None:
+    rates = [
+        (_rate(sys.executable, kind, count, durable_server), _rate(str(peer), kind, count, durable_server))
+        for _ in range(ROUNDS)
+    ]
+    ratio = median(ours / theirs for ours, theirs in rates)
+    told = ", ".join(f"{ours:,.0f}/s to {theirs:,.0f}/s" for ours, theirs in rates)
+    print(f"{kind}: {ratio:.1f}x the published package ({told})")
+    assert ratio >= least, f"{kind}: {ratio:.2f}x the published package, at least {least}x is promised ({told})"
+
+
+def _rate(python: str, kind: str, count: int, server: PostgresServer) -> float:
+    with server.database() as url:
+        done = subprocess.run(
+            [python, str(WORKLOAD), kind, url, str(count)], check=False, capture_output=True, text=True, timeout=120
+        )
+    assert done.returncode == 0, done.stderr
+    return float(json.loads(done.stdout.splitlines()[-1])["rate"])

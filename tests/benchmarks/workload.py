@@ -1,0 +1,63 @@
+"""One workload, run by our runtime and by the published package alike: prints seconds as one line of JSON.
+
+python workload.py enqueue URL COUNT
+python workload.py drain URL COUNT
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+
+from dbos import DBOS, DBOSClient
+
+QUEUE = "bench"
+finished = threading.Semaphore(0)
+
+
+@DBOS.workflow(name="noop")
+def noop(number: int) -> int:
+    """Nothing, durably."""
+    finished.release()
+    return number
+
+
+def enqueue(url: str, count: int) -> float:
+    """Seconds to enqueue `count` workflows, one after the other, from one thread."""
+    client = DBOSClient(system_database_url=url)
+    options = {"queue_name": QUEUE, "workflow_name": "noop"}
+    client.enqueue(options, -1)
+    started = time.perf_counter()
+    for number in range(count):
+        client.enqueue(options, number)
+    elapsed = time.perf_counter() - started
+    client.destroy()
+    return elapsed
+
+
+def drain(url: str, count: int) -> float:
+    """Seconds from the first workflow begun to the last outcome recorded, by one worker without limits."""
+    DBOS(config={"name": "bench", "system_database_url": url, "application_version": "1", "log_level": "WARNING"})
+    DBOS.launch()
+    client = DBOSClient(system_database_url=url)
+    options = {"queue_name": QUEUE, "workflow_name": "noop"}
+    handles = [client.enqueue(options, number) for number in range(count)]
+    DBOS.register_queue(QUEUE, polling_interval_sec=0.1)
+    finished.acquire()
+    started = time.perf_counter()
+    for _ in range(count - 1):
+        finished.acquire()
+    for handle in handles[-100:]:
+        handle.get_result(polling_interval_sec=0.005)
+    elapsed = time.perf_counter() - started
+    client.destroy()
+    DBOS.destroy()
+    return elapsed
+
+
+if __name__ == "__main__":
+    kind, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    seconds = {"enqueue": enqueue, "drain": drain}[kind](url, count)
+    print(json.dumps({"kind": kind, "count": count, "seconds": seconds, "rate": count / seconds}))
