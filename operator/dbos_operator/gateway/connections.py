@@ -33,6 +33,8 @@ APPLICATION_NAME = "dbos-operator"
 CONNECT_TIMEOUT_SECONDS = 5
 IDLE_SECONDS = 60.0
 _SINCE = "idle_since"
+_STILL_SINCE = "still_idle_since"
+"""Set while a connection is only looked at: giving it back is no use of it."""
 
 _REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf entry")
 
@@ -63,13 +65,12 @@ class Connections:
         assert isinstance(pool, QueuePool)
         idle: list[PoolProxiedConnection] = [self._engine.raw_connection() for _ in range(pool.checkedin())]
         for connection in idle:
-            since = connection.record_info[_SINCE] if connection.record_info is not None else self._clock()
+            since: float = connection.info[_SINCE]
             if self._clock() - since >= IDLE_SECONDS:
                 connection.invalidate()
             else:
-                connection.close()
-                if connection.record_info is not None:
-                    connection.record_info[_SINCE] = since
+                connection.info[_STILL_SINCE] = since
+            connection.close()
 
     def close(self) -> None:
         """Close every connection."""
@@ -99,7 +100,7 @@ def _open(request: GatewayRequest, clock: Callable[[], float]) -> Engine:
     engine = open_engine(url, settings)
 
     def note_use(_driver: Any, record: Any) -> None:
-        record.info[_SINCE] = clock()
+        record.info[_SINCE] = record.info.pop(_STILL_SINCE, None) or clock()
 
     event.listen(engine, "checkin", note_use)
     return engine

@@ -226,7 +226,8 @@ class DatabaseLoop:
             due = (self._next_due + _A_MOMENT - self._parts.clock()).total_seconds()
             seconds = min(seconds, max(due, 0.0))
         try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         except TimeoutError:
             return
         await asyncio.sleep(self._parts.settings.coalesce.total_seconds())

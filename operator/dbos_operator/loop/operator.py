@@ -187,7 +187,8 @@ class Operator:
 
     async def _next_change(self) -> None:
         try:
-            await asyncio.wait_for(self._changed.wait(), self._settings.tick.total_seconds())
+            async with asyncio.timeout(self._settings.tick.total_seconds()):
+                await self._changed.wait()
         except TimeoutError:
             return
         await asyncio.sleep(self._settings.coalesce.total_seconds())

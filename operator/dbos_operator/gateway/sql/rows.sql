@@ -76,24 +76,25 @@ UPDATE {schema}.queues AS queue
 RETURNING queue.name
 
 -- update_schedules
-UPDATE {schema}.workflow_schedules AS schedule
+-- The table has a column `schedule`: no alias may be called so where a whole row is meant.
+UPDATE {schema}.workflow_schedules AS target
    SET workflow_name = CASE WHEN change ? 'workflow_name' THEN change ->> 'workflow_name'
-                            ELSE schedule.workflow_name END,
+                            ELSE target.workflow_name END,
        workflow_class_name = CASE WHEN change ? 'workflow_class_name' THEN change ->> 'workflow_class_name'
-                                  ELSE schedule.workflow_class_name END,
-       schedule = CASE WHEN change ? 'schedule' THEN change ->> 'schedule' ELSE schedule.schedule END,
-       status = CASE WHEN change ? 'status' THEN change ->> 'status' ELSE schedule.status END,
-       context = CASE WHEN change ? 'context' THEN change ->> 'context' ELSE schedule.context END,
+                                  ELSE target.workflow_class_name END,
+       schedule = CASE WHEN change ? 'schedule' THEN change ->> 'schedule' ELSE target.schedule END,
+       status = CASE WHEN change ? 'status' THEN change ->> 'status' ELSE target.status END,
+       context = CASE WHEN change ? 'context' THEN change ->> 'context' ELSE target.context END,
        cron_timezone = CASE WHEN change ? 'cron_timezone' THEN change ->> 'cron_timezone'
-                            ELSE schedule.cron_timezone END,
-       queue_name = CASE WHEN change ? 'queue_name' THEN change ->> 'queue_name' ELSE schedule.queue_name END
+                            ELSE target.cron_timezone END,
+       queue_name = CASE WHEN change ? 'queue_name' THEN change ->> 'queue_name' ELSE target.queue_name END
   FROM json_to_recordset(CAST(:rows AS json)) AS wanted(name text, row_id text, uid text, seen jsonb, change jsonb)
   JOIN dbos_operator.owned AS record
     ON record.system_schema = :system_schema AND record.kind = 'DBOSSchedule' AND record.name = wanted.name
    AND record.uid = wanted.uid
- WHERE schedule.schedule_name = wanted.name AND schedule.schedule_id = wanted.row_id
-   AND to_jsonb(schedule) @> wanted.seen
-RETURNING schedule.schedule_name AS name
+ WHERE target.schedule_name = wanted.name AND target.schedule_id = wanted.row_id
+   AND to_jsonb(target) @> wanted.seen
+RETURNING target.schedule_name AS name
 
 -- pause_schedules
 -- As the recorded owner, or, where nobody is recorded, as the one whose mark the row carries.
