@@ -112,3 +112,5 @@ def an_operator(*arguments: str, kubeconfig: Path) -> Iterator[OperatorProcess]:
         yield process
     finally:
         process.stop()
+        # pytest shows this where a test fails.
+        print(process.log())
