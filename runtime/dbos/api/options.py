@@ -26,6 +26,8 @@ class EnqueueOptions(TypedDict, total=False):
     priority: NotRequired[int]
     class_name: NotRequired[str]
     instance_name: NotRequired[str]
+    max_recovery_attempts: NotRequired[int]
+    """Accepted from older code and not used: the decorator of the workflow says it."""
 
 
 class SetWorkflowID:

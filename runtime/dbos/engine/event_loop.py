@@ -16,6 +16,8 @@ class EventLoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self.stopping = False
+        """Whether stop() was called: tasks that are cancelled then are not at fault."""
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine on the loop; a future for its result."""
@@ -23,6 +25,7 @@ class EventLoopThread:
 
     def stop(self) -> None:
         """Cancel what still runs and end the thread."""
+        self.stopping = True
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None

@@ -104,7 +104,7 @@ class Executor:
 
     def hand_back(self) -> list[str]:
         """Put back every claimed workflow that has not begun; the IDs of those that were still ours."""
-        waiting = [task.claimed for task in self.threads.withdraw() if isinstance(task, ClaimedTask)]
+        waiting = [task.claimed for task in self.threads.withdraw(ClaimedTask)]
         if not waiting:
             return []
         released = self._services.database.run(lambda: release_workflows(waiting))
@@ -130,6 +130,9 @@ class Executor:
             if ended is not None:
                 self._post(claimed, *ended)
                 posted = True
+        except SystemExit as error:  # a workflow ends its process no more than it ends a thread
+            self._post(claimed, *_broken_off(claimed, error))
+            posted = True
         finally:
             if not posted:
                 self._end(claimed.queue_name)
@@ -141,6 +144,11 @@ class Executor:
             if ended is not None:
                 self._post(claimed, *ended)
                 posted = True
+        except (SystemExit, asyncio.CancelledError) as error:
+            if self.loop.stopping:
+                raise  # the process ends: whoever recovers the workflow goes on
+            self._post(claimed, *_broken_off(claimed, error))
+            posted = True
         except Exception:  # the task's boundary: nobody awaits it
             logger.exception("A workflow's task failed outside of its workflow")
         finally:
@@ -151,14 +159,7 @@ class Executor:
         function = self._registry.workflows[claimed.name]
         if self._is_dead_letter(claimed, function):
             return None
-        execution = Execution(
-            workflow_id=claimed.workflow_id,
-            owner=claimed.owner,
-            name=claimed.name,
-            serialization=claimed.serialization,
-            queue_name=claimed.queue_name,
-            deadline_ms=claimed.deadline_ms,
-        )
+        execution = _execution_of(claimed)
         try:
             args, kwargs = decode_inputs(claimed.inputs, claimed.serialization)
         except UndecodableError as error:
@@ -233,6 +234,24 @@ def _settle(future: Future[Outcome], plan: Plan[Outcome], services: Services) ->
         future.set_result(run_blocking(plan, services))
     except BaseException as error:  # noqa: BLE001 -- the thread's boundary: the handle must be answered
         future.set_exception(error)
+
+
+def _execution_of(claimed: ClaimedWorkflow) -> Execution:
+    return Execution(
+        workflow_id=claimed.workflow_id,
+        owner=claimed.owner,
+        name=claimed.name,
+        serialization=claimed.serialization,
+        queue_name=claimed.queue_name,
+        deadline_ms=claimed.deadline_ms,
+    )
+
+
+def _broken_off(claimed: ClaimedWorkflow, error: BaseException) -> tuple[Execution, OutcomeRecord, Outcome]:
+    """How a workflow ends whose function raised what is no ordinary exception."""
+    execution = _execution_of(claimed)
+    outcome = Outcome(error=RuntimeError(f"The workflow was broken off by {type(error).__name__}: {error}"))
+    return execution, outcome_record(execution, outcome), outcome
 
 
 def _fields(claimed: ClaimedWorkflow) -> dict[str, Any]:

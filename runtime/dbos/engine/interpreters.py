@@ -91,7 +91,9 @@ async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:
         case Read(operation):
             return await asyncio.wrap_future(storage.database.submit(operation))
         case Await(future, seconds):
-            await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+            waiting = asyncio.wrap_future(future)
+            await asyncio.wait([waiting], timeout=seconds)
+            waiting.cancel()
         case Wait(seconds):
             await asyncio.sleep(seconds)
     return None

@@ -46,14 +46,12 @@ class QueueWorker:
         dispatch: Dispatch,
         backlog: Callable[[], int],
         relieve: Callable[[], None],
-        listens_to: frozenset[str] | None = None,
     ) -> None:
         """`backlog` tells how much claimed work has not begun; `relieve` adds threads when that stalls."""
         self._services = services
         self._dispatch = dispatch
         self._backlog = backlog
         self._relieve = relieve
-        self._listens_to = listens_to
         self._queues: dict[str, QueueRow] = {INTERNAL_QUEUE: QueueRow(name=INTERNAL_QUEUE, limits=QueueLimits())}
         self._hot: set[str] = set()
         self._wanting: set[str] = set()
@@ -158,18 +156,14 @@ class QueueWorker:
         application = services.claimant.application
         swept = services.database.run(lambda: sweep_due_rows(application, services.database.schema, now_ms=epoch_ms()))
         rows = services.database.run(lambda: load_queues(application))
-        self._queues = {row.name: row for row in rows if self._serves(row)}
+        # Rows of a partitioned queue are left to workers that know partitions.
+        self._queues = {row.name: row for row in rows if not row.partitioned}
         self.last_poll = time.monotonic()
         interval = min((row.limits.polling_interval_seconds for row in self._queues.values()), default=POLL_SECONDS)
         self._next_poll = self.last_poll + min(max(interval, 0.05), POLL_SECONDS) * random.uniform(0.95, 1.05)  # noqa: S311
         with self._wake:
             self._hot.update(row.name for row in rows if row.runnable)
             self._hot.update(swept)
-
-    def _serves(self, row: QueueRow) -> bool:
-        if row.partitioned:
-            return False  # rows of a partitioned queue are left to workers that know partitions
-        return self._listens_to is None or row.name in self._listens_to or row.name == INTERNAL_QUEUE
 
     def _room(self, queue: str) -> int:
         row = self._queues[queue]

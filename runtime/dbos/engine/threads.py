@@ -10,8 +10,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 logger = logging.getLogger("dbos")
+
+TaskT = TypeVar("TaskT", bound=Callable[[], None])
 
 FEW = 16
 IDLE_SECONDS = 10.0
@@ -57,11 +60,13 @@ class WorkerThreads:
             for _ in range(min(len(self._tasks), room)):
                 self._add_thread()
 
-    def withdraw(self) -> list[Callable[[], None]]:
-        """Take back every task that has not begun."""
+    def withdraw(self, kind: type[TaskT]) -> list[TaskT]:
+        """Take back the tasks of a kind that have not begun."""
         with self._ready:
-            tasks = list(self._tasks)
+            tasks = [task for task in self._tasks if isinstance(task, kind)]
+            kept = [task for task in self._tasks if not isinstance(task, kind)]
             self._tasks.clear()
+            self._tasks.extend(kept)
             return tasks
 
     def close(self) -> None:
@@ -78,7 +83,7 @@ class WorkerThreads:
         while (task := self._next()) is not None:
             try:
                 task()
-            except Exception:  # the thread's boundary: tasks record their own failures
+            except BaseException:  # the thread's boundary: tasks record their own failures
                 logger.exception("A workflow's task failed outside of its workflow")
 
     def _next(self) -> Callable[[], None] | None:

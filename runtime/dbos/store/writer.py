@@ -103,9 +103,7 @@ class GroupCommitWriter:
         entry = self._append(record)
         if self._turn.acquire(blocking=False):
             try:
-                batch = self._take()
-                if batch:
-                    self._write(batch)
+                self._write_here()
             finally:
                 self._turn.release()
         if not entry.future.done() or self._entries:
@@ -133,6 +131,18 @@ class GroupCommitWriter:
             self._wake.notify()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
+
+    def _write_here(self) -> None:
+        batch = self._take()
+        try:
+            if batch:
+                self._write(batch)
+        except BaseException:  # Ctrl-C hit the thread that wrote for others too: the next writer does it again
+            self._drop_connection()
+            with self._wake:
+                self._entries.extendleft(reversed([entry for entry in batch if not entry.future.done()]))
+                self._wake.notify()
+            raise
 
     def _append(self, record: Record) -> _Entry:
         entry = _Entry(record)
