@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from support.controlplane.fixtures import StartNode
 from support.controlplane.plane import ControlPlane
 from support.kubectl import Kubectl
 from support.process_node import ProcessNode
 from support.waiting import eventually
 
-StartNode = Callable[[Path], ProcessNode]
 Pod = dict[str, Any]
 
 _SERVICE = """

@@ -12,7 +12,7 @@ import itertools
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from support.processnode.api import AWAY, NodeApi, connect
@@ -28,16 +28,25 @@ _STOP_SECONDS = 30
 class ProcessNode:
     """Runs the pods of a namespace from `start` to `stop`, in a thread with an event loop of its own.
 
-    No process outlives `stop`, nor the interpreter.
+    What an image would bring are the working directory and the environment given
+    here. No process outlives `stop`, nor the interpreter.
     """
 
-    def __init__(self, kubeconfig: Path, *, namespace: str, working_directory: Path) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        *,
+        namespace: str,
+        working_directory: Path,
+        image_environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = f"node-{namespace}"
         self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
         """What the pods wrote, each line after the name of its pod."""
         self._kubeconfig = kubeconfig
         self._namespace = namespace
         self._working_directory = working_directory
+        self._image_environment = image_environment or {}
         self._addresses = _loopback_addresses(namespace)
         self._runners: dict[str, PodRunner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -147,6 +156,7 @@ class ProcessNode:
         around = Surroundings(
             api=api,
             working_directory=self._working_directory,
+            image_environment=self._image_environment,
             address=next(self._addresses),
             on_line=lambda line: self.lines.append(f"{name} | {line}"),
         )

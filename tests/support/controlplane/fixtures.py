@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -19,6 +20,16 @@ from support.process_node import ProcessNode
 RESTRICTED_USER = "restricted"
 """A user of the session's control plane who may do nothing until a test binds a Role."""
 _CRDS = Path(__file__).parents[3] / "crds"
+
+
+class StartNode(Protocol):
+    """What the fixture `start_node` gives."""
+
+    def __call__(self, working_directory: Path, image_environment: Mapping[str, str] | None = None) -> ProcessNode:
+        """A node that runs until the end of the test."""
+        ...
+
+
 _TOOLS = pytest.StashKey[Binaries | ToolsUnavailableError]()
 
 
@@ -81,12 +92,17 @@ def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
 
 
 @pytest.fixture
-def start_node(control_plane: ControlPlane, namespace: str) -> Iterator[Callable[[Path], ProcessNode]]:
-    """Starts a node for the pods of this test's namespace; it is given the folder that they run in."""
+def start_node(control_plane: ControlPlane, namespace: str) -> Iterator[StartNode]:
+    """Starts a node for the pods of this test's namespace: `start_node(working_directory, image_environment)`."""
     with contextlib.ExitStack() as running:
 
-        def start(working_directory: Path) -> ProcessNode:
-            node = ProcessNode(control_plane.admin_kubeconfig, namespace=namespace, working_directory=working_directory)
+        def start(working_directory: Path, image_environment: Mapping[str, str] | None = None) -> ProcessNode:
+            node = ProcessNode(
+                control_plane.admin_kubeconfig,
+                namespace=namespace,
+                working_directory=working_directory,
+                image_environment=image_environment,
+            )
             node.start()
             running.callback(node.stop)
             return node

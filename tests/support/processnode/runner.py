@@ -25,6 +25,7 @@ class Surroundings:
 
     api: NodeApi
     working_directory: Path
+    image_environment: Mapping[str, str]
     address: str
     on_line: Callable[[str], None]
 
@@ -123,9 +124,8 @@ class ContainerRunner:
         # A pod of a cluster has an address of its own. Here it is one of the loopback addresses, and
         # a worker that listened on all of them would take the metrics port from the next one.
         own = {"HOSTNAME": facts.name, "DBOS_METRICS_HOST": facts.ip}
-        env = resolve_environment(
-            template, facts, lambda kind, name: found.get((kind, name)), with_own_tools(inherited) | own
-        )
+        given = {**with_own_tools(inherited), **self._around.image_environment, **own}
+        env = resolve_environment(template, facts, lambda kind, name: found.get((kind, name)), given)
         return ProcessSpec(
             name=facts.name,
             argv=expand_all(template.argv, env),
