@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FOLDER ?=
+SLOW := tests/conformance tests/contract tests/integration tests/chaos tests/cluster tests/e2e tests/benchmarks
 
 .PHONY: help
 help: ## List the targets
@@ -16,7 +17,6 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8,<1"
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python "uv>=0.8,<1"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
@@ -37,7 +37,7 @@ check: $(VENV)/.ready ## Format, lint, types, import contracts, unit and archite
 
 .PHONY: test
 test: check ## Everything that proves the product: a real PostgreSQL and a real Kubernetes API server included
-	$(BIN)/python -m pytest -q tests/conformance tests/integration tests/contract tests/cluster tests/e2e tests/benchmarks
+	$(BIN)/python -m pytest -q $(SLOW)
 
 .PHONY: format
 format: $(VENV)/.ready ## Format and fix what can be fixed
