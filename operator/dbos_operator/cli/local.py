@@ -142,11 +142,15 @@ class LocalRun:
         self._operator = Operator(
             desired=self._desired,
             cluster=self._cluster,
-            settings=OperatorSettings(tick=options.tick),
+            # Counted at every pass: the status of --until-idle depends on it, and here it costs little.
+            settings=OperatorSettings(tick=options.tick, sample=options.tick),
             metrics=self._metrics,
         )
         used = await server.listen(options.metrics_address, self._routes())
         self._output.line(SOURCE, f"metrics on http://{used}/metrics, state in {self._state.path}")
+        self._state.write_urls(databases.embedded_urls())
+        for secret, url in databases.embedded_urls().items():
+            self._output.line(SOURCE, f"database of Secret {secret}: {url}")
         for line in manifests.ignored:
             self._output.line("folder", line)
         await self._cluster.apply(manifests)

@@ -44,6 +44,7 @@ class Databases:
         self._url = url
         self._embedded = EmbeddedPostgres(folder)
         self._urls: dict[SecretKey, str] = {}
+        self._inside: set[SecretKey] = set()
 
     async def prepare(self, manifests: Manifests) -> None:
         """Find the URL of every DBOSDatabase, starting the embedded server where nothing else names one."""
@@ -56,7 +57,9 @@ class Databases:
                 if reference.key not in given:
                     raise OperatorError(f"Secret {reference.secret} has no key {reference.key}")
                 self._urls[reference] = given[reference.key].decode()
-            elif reference not in self._urls:
+                self._inside.discard(reference)
+            elif reference not in self._inside:
+                self._inside.add(reference)
                 self._urls[reference] = await asyncio.to_thread(self._embedded.url, reference.database_name)
 
     async def probe(self, manifests: Manifests) -> None:
@@ -93,6 +96,10 @@ class Databases:
     def forced_variables(self) -> dict[str, str]:
         """What `--database` means for every worker, whatever its manifest says."""
         return {} if self._url is None else {URL_VARIABLE: self._url}
+
+    def embedded_urls(self) -> dict[str, str]:
+        """The URLs that only this run knows, by their Secret: of databases in the embedded server."""
+        return {str(found.secret): url for found, url in sorted(self._urls.items()) if found in self._inside}
 
     async def close(self) -> None:
         """Stop the embedded server, if there is one; its data stays."""

@@ -58,6 +58,14 @@ class StateFolder:
             self.pods.clear()
             yield
 
+    def write_urls(self, urls: Mapping[str, str]) -> None:
+        """Tell other programs, a client or psql, where the embedded databases are: `databases.json`."""
+        file = self.path / "databases.json"
+        if urls:
+            file.write_text(json.dumps(dict(urls), indent=2) + "\n")
+        else:
+            file.unlink(missing_ok=True)
+
     def cluster_id(self) -> ClusterId:
         """The ID of the cluster that this folder stands for, drawn once."""
         file = self.path / "cluster-id"
