@@ -129,7 +129,10 @@ def test_the_quickstart_runs_from_zero_to_zero_and_leaves_what_it_promises(scene
 
 @pytest.mark.timeout(300)
 def test_what_a_pod_deleted_by_force_was_running_is_finished_by_another(scene: Scene) -> None:
-    running = "SELECT executor_id, workflow_uuid FROM dbos.workflow_status WHERE status = 'PENDING'"
+    running = (
+        "SELECT executor_id, workflow_uuid FROM dbos.workflow_status WHERE status = 'PENDING'"
+        " AND name LIKE '%process_file' ORDER BY started_at_epoch_ms DESC"  # the one with most still to do
+    )
     eventually(scene.look, lambda seen: seen.with_name("process_file"), within=60, what="work", explain=scene.report)
     [(pod, workflow), *_] = eventually(lambda: scene.rows(running), bool, what="running workflow", explain=scene.report)
 

@@ -34,8 +34,13 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
 
 @contextlib.contextmanager
 def placed_atomically(target: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `target` when the block succeeds, and vanishes when it fails."""
+    """A temporary folder that becomes `target` when the block succeeds, and vanishes when it fails.
+
+    What a killed run left behind is removed first, so the caller holds the lock.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
+    for abandoned in target.parent.glob(f".{target.name}-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         yield temporary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import platform
 import sys
@@ -54,7 +55,7 @@ def _read(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=_GIVE_UP_SECONDS) as response:
             content: bytes = response.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise DownloadError(f"{url}: {error}") from error
     return content
 
