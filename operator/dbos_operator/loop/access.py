@@ -41,6 +41,7 @@ class DatabaseAccess:
         self._gateway: Gateway | None = None
         self._request: GatewayRequest | None = None
         self._secret_read_at: datetime | None = None
+        self._secret: tuple[str, str] | None = None
         self.breaker = Breaker(longest=settings.max_back_off)
         self.prepared: Prepared | None = None
 
@@ -90,21 +91,25 @@ class DatabaseAccess:
     async def _refresh(self, spec: DatabaseSpec, now: datetime, *, lingering: bool) -> None:
         if lingering:
             return
-        fresh = self._secret_read_at is not None and now - self._secret_read_at < self._settings.secret_refresh
-        if fresh and self._request is not None:
+        if self._request is not None and self._is_fresh(spec, now):
             request = _request(spec, self._request.url)
         else:
             request = _request(spec, await self._current_url(spec))
-            self._secret_read_at = now
+            self._secret_read_at, self._secret = now, (spec.secret_name, spec.secret_key)
         if request != self._request:
             await self._replace(request)
+
+    def _is_fresh(self, spec: DatabaseSpec, now: datetime) -> bool:
+        if self._secret_read_at is None or self._secret != (spec.secret_name, spec.secret_key):
+            return False
+        return now - self._secret_read_at < self._settings.secret_refresh
 
     async def _current_url(self, spec: DatabaseSpec) -> str:
         """The URL in the Secret; while the API server does not answer, the one in use."""
         try:
             return await self._read_url(spec)
         except ClusterError as error:
-            if self._request is None:
+            if self._request is None or self._secret != (spec.secret_name, spec.secret_key):
                 raise
             logger.warning("Secret not read", extra={"database": str(self._key), "error": str(error)})
             return self._request.url

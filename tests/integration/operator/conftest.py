@@ -18,7 +18,9 @@ from dbos_operator.resources.identity import Kind
 from dbos_operator.settings import OperatorSettings
 from support.fake_cluster import FakeCluster
 
-SETTINGS = OperatorSettings(tick=timedelta(milliseconds=200), coalesce=timedelta(milliseconds=5))
+SETTINGS = OperatorSettings(
+    tick=timedelta(milliseconds=200), coalesce=timedelta(milliseconds=5), telemetry=timedelta(milliseconds=200)
+)
 DATABASE = {"secretRef": {"name": "db", "key": "url"}, "recovery": {"gracePeriod": "0s"}}
 
 

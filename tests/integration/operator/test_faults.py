@@ -1,0 +1,189 @@
+"""What is wrong is said, the rest goes on, and everything recovers by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dbos_operator.decide.changes import Applied, Change
+from dbos_operator.errors import ClusterError, DatabaseUnavailableError
+from dbos_operator.gateway.postgres import open_gateway
+from dbos_operator.gateway.protocol import Gateway, GatewayRequest, Observation, ObserveRequest, Prepared, Sample
+from dbos_operator.loop.operator import Operator
+from dbos_operator.resources.identity import Kind
+from support.fake_cluster import FakeCluster
+from support.postgres import PostgresServer
+
+Sql = Callable[..., list[dict[str, Any]]]
+Start = Callable[..., Any]
+
+WORKER = {"targetRef": {"name": "worker"}, "maxReplicas": 5, "idleAfter": "0s"}
+
+
+class Outage:
+    """A gateway that can be cut off."""
+
+    def __init__(self) -> None:
+        self.down = False
+
+    def open(self, request: GatewayRequest) -> Gateway:
+        return CutOff(open_gateway(request), self)
+
+
+class CutOff:
+    def __init__(self, gateway: Gateway, outage: Outage) -> None:
+        self._gateway = gateway
+        self._outage = outage
+
+    def _check(self) -> Gateway:
+        if self._outage.down:
+            raise DatabaseUnavailableError("the server is away")
+        return self._gateway
+
+    def prepare(self) -> Prepared:
+        return self._check().prepare()
+
+    def observe(self, request: ObserveRequest) -> Observation:
+        return self._check().observe(request)
+
+    def apply(self, changes: Sequence[Change]) -> list[Applied]:
+        return self._check().apply(changes)
+
+    def sample(self, since_ms: int | None) -> Sample:
+        return self._check().sample(since_ms)
+
+    def close(self) -> None:
+        self._gateway.close()
+
+
+async def test_a_database_that_is_down_holds_replicas_and_comes_back(
+    cluster: FakeCluster, start: Start, sql: Sql
+) -> None:
+    outage = Outage()
+    target = cluster.put_workload("worker", replicas=3)
+    cluster.apply(Kind.QUEUE, "emails", {"scaling": {**WORKER, "minReplicas": 3}})
+    async with start(open_gateway=outage.open):
+        await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled"))
+        outage.down = True
+        cluster.apply(Kind.QUEUE, "emails", {"scaling": WORKER})
+        await cluster.until(lambda: cluster.condition(Kind.DATABASE, "default") == ("False", "DatabaseUnavailable"))
+        await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("False", "DatabaseNotReady"))
+        assert cluster.condition(Kind.QUEUE, "emails", "ScalingActive") == ("False", "StaleData")
+        assert cluster.desired.snapshot().workloads[target].replicas == 3
+        outage.down = False
+        await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled"))
+        await cluster.until(lambda: cluster.desired.snapshot().workloads[target].replicas == 0)
+    assert cluster.reasons("default") == ["Connected", "DatabaseUnavailable", "Connected"]
+
+
+async def test_a_missing_secret_is_named_and_found_when_it_comes(
+    cluster: FakeCluster, operator: Operator, database_url: str
+) -> None:
+    cluster.apply(Kind.DATABASE, "other", {"secretRef": {"name": "later", "key": "url"}})
+    await cluster.until(lambda: cluster.condition(Kind.DATABASE, "other", "Stalled") == ("True", "SecretNotFound"))
+    cluster.put_secret("later", uri="x")
+    await cluster.until(lambda: cluster.condition(Kind.DATABASE, "other", "Stalled")[1] == "SecretKeyNotFound")
+    cluster.put_secret("later", url="mysql://x/y")
+    await cluster.until(lambda: cluster.condition(Kind.DATABASE, "other", "Stalled")[1] == "InvalidURL")
+    assert cluster.condition(Kind.DATABASE, "default") == ("True", "Connected")
+
+
+async def test_a_second_database_for_the_same_schema_is_stalled_until_the_first_goes(
+    cluster: FakeCluster, operator: Operator
+) -> None:
+    await cluster.until(lambda: cluster.condition(Kind.DATABASE, "default") == ("True", "Connected"))
+    cluster.apply(Kind.DATABASE, "twin", {"secretRef": {"name": "db", "key": "url"}})
+    await cluster.until(lambda: cluster.condition(Kind.DATABASE, "twin", "Stalled") == ("True", "SameDatabase"))
+    cluster.delete(Kind.DATABASE, "default")
+    await cluster.until(lambda: cluster.condition(Kind.DATABASE, "twin") == ("True", "Connected"))
+
+
+async def test_bad_resources_are_told_and_the_others_go_on(cluster: FakeCluster, operator: Operator) -> None:
+    cluster.apply(Kind.SCHEDULE, "broken", {"workflowName": "w", "schedule": "99 * * * *"})
+    cluster.apply(Kind.SCHEDULE, "nowhere", {"workflowName": "w", "schedule": "@daily", "timeZone": "Mars/Base"})
+    cluster.apply(Kind.QUEUE, "homeless", {"databaseRef": {"name": "gone"}})
+    cluster.apply(Kind.QUEUE, "abroad", {"databaseRef": {"name": "default", "namespace": "other"}})
+    cluster.apply(Kind.QUEUE, "fine", {})
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "fine") == ("True", "Reconciled"))
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "homeless")[0])
+    for kind, name, reason in (
+        (Kind.SCHEDULE, "broken", "InvalidSchedule"),
+        (Kind.SCHEDULE, "nowhere", "InvalidTimeZone"),
+        (Kind.QUEUE, "homeless", "DatabaseNotFound"),
+        (Kind.QUEUE, "abroad", "DatabaseNotAllowed"),
+    ):
+        assert cluster.condition(kind, name) == ("False", reason)
+        assert cluster.condition(kind, name, "Stalled") == ("True", reason)
+        assert reason in cluster.reasons(name)
+
+
+async def test_of_two_resources_for_one_row_the_older_wins_until_it_goes(
+    cluster: FakeCluster, operator: Operator, sql: Sql
+) -> None:
+    cluster.apply(Kind.QUEUE, "older", {"queueName": "emails", "concurrency": 1})
+    cluster.apply(Kind.QUEUE, "younger", {"queueName": "emails", "concurrency": 2, "deletionPolicy": "Delete"})
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "younger", "Stalled") == ("True", "NameTaken"))
+    assert sql("SELECT concurrency FROM queues") == [{"concurrency": 1}]
+    assert cluster.identity(Kind.QUEUE, "younger").finalizers == ()
+    cluster.delete(Kind.QUEUE, "older")
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "younger") == ("True", "Reconciled"))
+    assert sql("SELECT concurrency FROM queues") == [{"concurrency": 2}]
+
+
+async def test_a_queue_is_deleted_when_it_is_empty(cluster: FakeCluster, operator: Operator, sql: Sql) -> None:
+    cluster.apply(Kind.QUEUE, "emails", {"deletionPolicy": "Delete"})
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled"))
+    sql("INSERT INTO workflow_status (workflow_uuid, status, name, queue_name) VALUES ('a', 'ENQUEUED', 'w', 'emails')")
+    cluster.delete(Kind.QUEUE, "emails")
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("False", "Deleting"))
+    assert len(sql("SELECT * FROM queues")) == 1
+    sql("UPDATE workflow_status SET status = 'SUCCESS'")
+    await cluster.until(lambda: not cluster.status(Kind.QUEUE, "emails"))
+    assert not sql("SELECT * FROM queues")
+
+
+async def test_a_schedule_whose_database_is_gone_is_let_go_after_five_minutes(
+    cluster: FakeCluster, start: Start
+) -> None:
+    outage = Outage()
+    cluster.apply(Kind.SCHEDULE, "nightly", {"workflowName": "w", "schedule": "@daily"})
+    async with start(open_gateway=outage.open):
+        await cluster.until(lambda: cluster.condition(Kind.SCHEDULE, "nightly") == ("True", "Reconciled"))
+        outage.down = True
+        await cluster.until(lambda: cluster.condition(Kind.DATABASE, "default")[0] == "False")
+        cluster.delete(Kind.SCHEDULE, "nightly", since=datetime.now(UTC) - timedelta(minutes=6))
+        await cluster.until(lambda: not cluster.status(Kind.SCHEDULE, "nightly"))
+    assert cluster.reasons("nightly")[-1] == "Released"
+
+
+async def test_a_schedule_of_a_deleted_database_is_still_paused(
+    cluster: FakeCluster, operator: Operator, sql: Sql
+) -> None:
+    cluster.apply(Kind.SCHEDULE, "nightly", {"workflowName": "w", "schedule": "@daily"})
+    await cluster.until(lambda: cluster.condition(Kind.SCHEDULE, "nightly") == ("True", "Reconciled"))
+    cluster.secrets.clear()
+    cluster.delete(Kind.SCHEDULE, "nightly")
+    cluster.delete(Kind.DATABASE, "default")
+    await cluster.until(lambda: not cluster.status(Kind.SCHEDULE, "nightly"))
+    assert sql("SELECT status FROM workflow_schedules") == [{"status": "PAUSED"}]
+
+
+async def test_an_api_server_that_refuses_writes_is_tried_again(cluster: FakeCluster, operator: Operator) -> None:
+    cluster.faults["patch_status"] = ClusterError("busy")
+    cluster.apply(Kind.QUEUE, "emails", {})
+    await cluster.until(lambda: "Created" in cluster.reasons("emails"))
+    del cluster.faults["patch_status"]
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled"))
+
+
+async def test_a_new_url_in_the_secret_is_followed(
+    cluster: FakeCluster, start: Start, postgres_server: PostgresServer, sql: Sql
+) -> None:
+    with postgres_server.database() as other:
+        async with start():
+            cluster.apply(Kind.QUEUE, "emails", {})
+            await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled"))
+            cluster.put_secret("elsewhere", url=other)
+            cluster.apply(Kind.DATABASE, "default", {"secretRef": {"name": "elsewhere", "key": "url"}})
+            await cluster.until(lambda: cluster.reasons("emails") == ["Created", "Created"])
