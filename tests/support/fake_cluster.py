@@ -1,4 +1,4 @@
-"""A cluster in memory: objects with generations and versions, statuses, Events, scale and pods, and faults on demand."""
+"""A cluster in memory: objects with generations and versions, statuses, Events, pods, and faults on demand."""
 
 from __future__ import annotations
 
