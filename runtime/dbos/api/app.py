@@ -89,10 +89,10 @@ class DBOS(Decorators, metaclass=_ContextAttributes):
 
         What still runs then is recovered by the next process with this executor's ID.
         """
-        application, process.application = process.application, None
+        application = process.application
         if application is not None:
             application.stop(completion_seconds=workflow_completion_timeout_sec)
-        cls._instance = None
+        process.application = cls._instance = None
         if destroy_registry:
             registry.clear()
 

@@ -14,6 +14,7 @@ from dbos._error import DBOSException, DBOSInitializationError
 from dbos.config.settings import Settings
 from dbos.config.sources import load_settings
 from dbos.core.ids import ExecutorId
+from dbos.engine.context import ExecutionStoppedError, current_execution
 from dbos.engine.engine import Engine
 from dbos.engine.registry import Registry, code_version
 from dbos.engine.services import Services
@@ -79,10 +80,11 @@ class Application:
     def stop(self, *, completion_seconds: float) -> bool:
         """Stop serving, wait for running workflows at most that long, and close; whether all finished."""
         with self._lock:
-            engine, self.engine = self.engine, None
+            engine = self.engine
             if engine is None:
                 return True
-            finished = engine.drain(completion_seconds)
+            finished = engine.drain(completion_seconds)  # what runs still calls its steps through the engine
+            self.engine = None
             engine.stop()
             self._close_endpoint()
             return finished
@@ -159,8 +161,14 @@ def configure(config: Mapping[str, Any]) -> Application:
 
 
 def engine() -> Engine:
-    """The running engine. Raises DBOSException before launch and after destroy."""
+    """The running engine.
+
+    Raises DBOSException before launch and after destroy; there a workflow that still runs gets the signal
+    to stop instead.
+    """
     application = process.application
+    if (application is None or application.engine is None) and current_execution.get() is not None:
+        raise ExecutionStoppedError
     if application is None:
         raise DBOSException("DBOS is not configured: call DBOS(config=…), then DBOS.launch()")
     if application.engine is None:

@@ -6,8 +6,17 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from dbos._error import DBOSBaseException
 from dbos.core.ids import OwnerToken, WorkflowId
 from dbos.store.rows import Checkpoint
+
+
+class ExecutionStoppedError(DBOSBaseException):
+    """This process has stopped serving: the execution ends without recording anything, and is recovered."""
+
+    def __init__(self) -> None:
+        super().__init__("DBOS was stopped while the workflow ran; it goes on when it is recovered")
+        self._arguments = ()
 
 
 @dataclass(slots=True)

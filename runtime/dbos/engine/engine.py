@@ -19,6 +19,8 @@ from dbos.telemetry import WorkflowsRecovered
 logger = logging.getLogger("dbos")
 
 STALE_POLL_SECONDS = 15.0
+STOP_SECONDS = 2.0
+"""How long a claim that hangs may hold up the end."""
 
 
 class Engine:
@@ -29,10 +31,7 @@ class Engine:
         self.registry = registry
         self.executor = Executor(services, registry, max_threads=max_threads)
         self.queues = QueueWorker(
-            services,
-            dispatch=self.executor.dispatch,
-            backlog=lambda: self.executor.threads.backlog,
-            relieve=self.executor.threads.relieve,
+            services, dispatch=self.executor.dispatch, backlog=lambda: self.executor.threads.backlog
         )
         self.executor.on_end = self._ended
         self.executor.on_unknown = self.queues.skip
@@ -76,16 +75,18 @@ class Engine:
     def drain(self, seconds: float) -> bool:
         """Claim nothing more, hand back what has not begun, let the rest finish; whether it did in time."""
         self._draining = True
-        self.queues.stop()
+        until = time.monotonic() + seconds
+        self.services.database.give_up_after(seconds)
+        self.queues.stop(within=max(seconds, STOP_SECONDS))
         released = self.executor.hand_back()
         if released:
             logger.info("Handed back %d workflows that had not begun", len(released))
-        return self.executor.drain(seconds)
+        return self.executor.drain(max(0.0, until - time.monotonic()))
 
     def stop(self) -> None:
         """Stop every part. What still runs is recovered by the next process with this executor's ID."""
         self._draining = True
-        self.queues.stop()
+        self.queues.stop(within=STOP_SECONDS)
         self.executor.hand_back()
         self.executor.close()
         self.services.writer.stop()

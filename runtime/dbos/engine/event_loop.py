@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any
+
+logger = logging.getLogger("dbos")
+
+STOP_SECONDS = 2.0
+"""How long coroutines have to end once they are cancelled."""
 
 
 class EventLoopThread:
@@ -24,13 +30,17 @@ class EventLoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
 
     def stop(self) -> None:
-        """Cancel what still runs and end the thread."""
+        """Cancel what still runs and end the thread; a coroutine that blocks the loop is left behind."""
         self.stopping = True
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
         if loop is not None and thread is not None:
-            asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
+            try:
+                asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result(STOP_SECONDS)
+            except TimeoutError:
+                logger.warning("A coroutine neither ends nor gives way to its cancellation; it is left behind")
+                return
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()

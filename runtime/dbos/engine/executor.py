@@ -28,6 +28,7 @@ from dbos.engine.services import Services
 from dbos.engine.threads import WorkerThreads
 from dbos.serialization.decoding import UndecodableError, decode_inputs
 from dbos.store.dequeue import bury_workflow, release_workflows
+from dbos.store.operation import DatabaseClosedError
 from dbos.store.rows import ClaimedWorkflow, OutcomeRecord
 from dbos.telemetry import WorkflowUndispatchable
 
@@ -107,11 +108,15 @@ class Executor:
         waiting = [task.claimed for task in self.threads.withdraw(ClaimedTask)]
         if not waiting:
             return []
-        released = self._services.database.run(lambda: release_workflows(waiting))
-        for workflow in waiting:
-            self._services.wake_queue(workflow.queue_name)
-            self._end(workflow.queue_name)
-        return list(released)
+        try:
+            return list(self._services.database.run(lambda: release_workflows(waiting)))
+        except Exception:  # the process ends all the same
+            logger.exception("Claimed workflows could not be handed back; they are recovered elsewhere")
+            return []
+        finally:
+            for workflow in waiting:
+                self._services.wake_queue(workflow.queue_name)
+                self._end(workflow.queue_name)
 
     def drain(self, seconds: float | None) -> bool:
         """Wait until nothing runs; whether that came about in time."""
@@ -182,7 +187,11 @@ class Executor:
                 note_end(self._services, execution, record, outcome)
             self._end(claimed.queue_name)
 
-        self._services.writer.submit(record).add_done_callback(on_commit)
+        try:
+            self._services.writer.submit(record).add_done_callback(on_commit)
+        except DatabaseClosedError:
+            logger.info("A workflow outlasted its process; it is recovered elsewhere", extra=_fields(claimed))
+            self._end(claimed.queue_name)
 
     def _undecodable(
         self, claimed: ClaimedWorkflow, execution: Execution, error: UndecodableError

@@ -8,8 +8,10 @@ from concurrent.futures import wait
 from typing import Any, Protocol, TypeVar
 
 from dbos.core.outcome import Outcome
+from dbos.engine.context import ExecutionStoppedError, current_execution
 from dbos.engine.plan import Await, Effect, Invoke, Plan, Read, Wait, Write
 from dbos.store.database import SystemDatabase
+from dbos.store.operation import DatabaseClosedError
 from dbos.store.writer import GroupCommitWriter
 
 T = TypeVar("T")
@@ -37,7 +39,7 @@ def run_blocking(plan: Plan[T], storage: Storage) -> T:
             try:
                 answer = _perform(effect, storage)
             except BaseException as error:  # noqa: BLE001 -- the plan decides about every error
-                effect = plan.throw(error)
+                effect = plan.throw(_told(error))
             else:
                 effect = plan.send(answer)
     except StopIteration as done:
@@ -53,7 +55,7 @@ async def run_on_loop(plan: Plan[T], storage: Storage) -> T:
             try:
                 answer = await _perform_on_loop(effect, storage)
             except BaseException as error:  # noqa: BLE001 -- the plan decides about every error
-                effect = plan.throw(error)
+                effect = plan.throw(_told(error))
             else:
                 effect = plan.send(answer)
     except StopIteration as done:
@@ -97,3 +99,10 @@ async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:
         case Wait(seconds):
             await asyncio.sleep(seconds)
     return None
+
+
+def _told(error: BaseException) -> BaseException:
+    """The error as the plan sees it: user code must not take the end of the process for a failed step."""
+    if isinstance(error, DatabaseClosedError) and current_execution.get() is not None:
+        return ExecutionStoppedError()
+    return error

@@ -26,8 +26,8 @@ logger = logging.getLogger("dbos")
 
 BATCH = 100
 POLL_SECONDS = 1.0
-RELIEF_SECONDS = 0.01
-"""How often threads are added while claimed work waits and every thread is blocked."""
+BACKLOG_SECONDS = 0.01
+"""How often to look whether claimed work that waited has begun, so that there is room for more."""
 CONFLICT_SECONDS = 0.03
 """Mean wait after another executor was faster at a shared limit."""
 UNKNOWN_BACKOFF_SECONDS = (5.0, 60.0)
@@ -45,13 +45,11 @@ class QueueWorker:
         *,
         dispatch: Dispatch,
         backlog: Callable[[], int],
-        relieve: Callable[[], None],
     ) -> None:
-        """`backlog` tells how much claimed work has not begun; `relieve` adds threads when that stalls."""
+        """`backlog` tells how much claimed work has not begun."""
         self._services = services
         self._dispatch = dispatch
         self._backlog = backlog
-        self._relieve = relieve
         self._queues: dict[str, QueueRow] = {INTERNAL_QUEUE: QueueRow(name=INTERNAL_QUEUE, limits=QueueLimits())}
         self._hot: set[str] = set()
         self._wanting: set[str] = set()
@@ -70,13 +68,13 @@ class QueueWorker:
         """Begin to claim."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Claim nothing more; returns when the last claim is dispatched."""
+    def stop(self, *, within: float | None = None) -> None:
+        """Claim nothing more; returns when the last claim is dispatched, or when the time is over."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(within)
 
     def wake(self, queues: Iterable[str]) -> None:
         """Look at queues at once."""
@@ -145,11 +143,9 @@ class QueueWorker:
                     return ready
                 waiting = self._backlog()
                 until = min([self._next_poll, *self._retry_at.values()])
-                self._wake.wait(RELIEF_SECONDS if waiting else max(0.0, until - now))
-                if waiting:
-                    self._relieve()
-                    if self._backlog() * 2 <= BATCH:  # claimed work blocks: there is room for more of it
-                        self._hot.update(queue for queue in self._wanting if self._slots(queue) > 0)
+                self._wake.wait(BACKLOG_SECONDS if waiting else max(0.0, until - now))
+                if waiting and self._backlog() * 2 <= BATCH:  # there is room for more of it
+                    self._hot.update(queue for queue in self._wanting if self._slots(queue) > 0)
 
     def _poll(self) -> None:
         services = self._services

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,6 +19,8 @@ TaskT = TypeVar("TaskT", bound=Callable[[], None])
 
 FEW = 16
 IDLE_SECONDS = 10.0
+RELIEF_SECONDS = 0.01
+"""How often threads are added while tasks wait and every thread is blocked."""
 
 
 class WorkerThreads:
@@ -33,6 +36,7 @@ class WorkerThreads:
         self._idle = 0
         self._begun = 0
         self._begun_before = 0
+        self._watched = False
         self._closed = False
 
     @property
@@ -48,17 +52,9 @@ class WorkerThreads:
                 self._ready.notify()
             elif self._threads < self._few:
                 self._add_thread()
-
-    def relieve(self) -> None:
-        """Add threads when tasks wait and none has begun since the last call: every thread is blocked."""
-        with self._ready:
-            stalled = self._tasks and self._begun == self._begun_before
-            self._begun_before = self._begun
-            if not stalled:
-                return
-            room = len(self._tasks) if self._most is None else self._most - self._threads
-            for _ in range(min(len(self._tasks), room)):
-                self._add_thread()
+            elif not self._watched and self._threads != self._most:
+                self._watched, self._begun_before = True, self._begun
+                threading.Thread(target=self._watch, name="dbos-relief", daemon=True).start()
 
     def withdraw(self, kind: type[TaskT]) -> list[TaskT]:
         """Take back the tasks of a kind that have not begun."""
@@ -74,6 +70,23 @@ class WorkerThreads:
         with self._ready:
             self._closed = True
             self._ready.notify_all()
+
+    def _watch(self) -> None:
+        """Relieve the threads for as long as tasks wait, whoever submitted them and whatever else hangs."""
+        time.sleep(RELIEF_SECONDS)
+        while self._relieve():
+            time.sleep(RELIEF_SECONDS)
+
+    def _relieve(self) -> bool:
+        """Add threads when tasks wait and none has begun since the last call; whether to look again."""
+        with self._ready:
+            self._watched = bool(self._tasks) and not self._closed
+            if self._watched and self._begun == self._begun_before:
+                room = len(self._tasks) if self._most is None else self._most - self._threads
+                for _ in range(min(len(self._tasks), room)):
+                    self._add_thread()
+            self._begun_before = self._begun
+            return self._watched
 
     def _add_thread(self) -> None:
         self._threads += 1

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from dbos.store.dialects.postgres import (
     parse_url,
 )
 from dbos.store.migrations.runner import create_database_if_missing, ensure_schema
-from dbos.store.operation import Operation, Row, Statement, perform
+from dbos.store.operation import DatabaseClosedError, Operation, Row, Statement, perform
 
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
@@ -35,6 +36,8 @@ T = TypeVar("T")
 READER_THREADS = 4
 MAX_DEADLOCKS = 5
 """How often an operation is tried again at once after a deadlock."""
+LEAVING_SECONDS = 0.25
+"""How often a process that is about to stop tries to reach a database that does not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,8 @@ class SystemDatabase:
         self._readers: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._leaving = threading.Event()
+        self._leave_at = 0.0
 
     @property
     def schema(self) -> str:
@@ -118,9 +123,18 @@ class SystemDatabase:
 
         return self._retrying(attempt)
 
+    def give_up_after(self, seconds: float) -> None:
+        """Bound how long operations wait for a database that does not answer: this process is about to stop."""
+        self._leave_at = time.monotonic() + seconds
+        self._leaving.set()
+
     def close(self) -> None:
-        """Close every connection; operations that wait for the database give up."""
+        """Close every connection; operations that wait for the database give up, later ones raise DatabaseClosedError.
+
+        Idempotent.
+        """
         self._closed.set()
+        self._leaving.set()
         with self._lock:
             if self._readers is not None:
                 self._readers.shutdown(wait=True)
@@ -146,10 +160,12 @@ class SystemDatabase:
     def _retrying(self, act: Callable[[], T]) -> T:
         attempt = 0
         while True:
+            if self._closed.is_set():
+                raise DatabaseClosedError
             try:
                 return act()
             except Exception as error:
-                if not self._settings.retry or self._closed.is_set() or not is_connection_lost(error):
+                if not self._settings.retry or self._gives_up() or not is_connection_lost(error):
                     raise
                 attempt += 1
                 self._wait(attempt, error)
@@ -160,7 +176,11 @@ class SystemDatabase:
             return
         delay = reconnect_delay(attempt - 1, random.uniform(0.5, 1.5))  # noqa: S311 -- spreads reconnections
         logger.warning("The system database does not answer; trying again in %.1f s", delay, exc_info=error)
-        self._closed.wait(delay)
+        if self._leaving.wait(delay):
+            self._closed.wait(LEAVING_SECONDS)
+
+    def _gives_up(self) -> bool:
+        return self._closed.is_set() or (self._leaving.is_set() and time.monotonic() >= self._leave_at)
 
 
 def _told(error: Exception) -> str:

@@ -21,6 +21,13 @@ class Statement:
 Operation = Generator[Statement, list[Row], T]
 
 
+class DatabaseClosedError(RuntimeError):
+    """The system database was closed by this process; nothing was read or written."""
+
+    def __init__(self) -> None:
+        super().__init__("The system database is closed; launch DBOS, or make a client, again")
+
+
 def perform(operation: Operation[T], execute: Callable[[Statement], list[Row]]) -> T:
     """Run an operation to its end; an error of a statement is raised inside the operation first."""
     try:

@@ -27,7 +27,7 @@ from typing import Any
 from dbos.core.retry import reconnect_delay
 from dbos.store.batches import Record, answers_of, payload_size, statements_of
 from dbos.store.dialects.postgres import ConnectionSource, PostgresConnection, is_conflict, is_connection_lost
-from dbos.store.operation import Statement
+from dbos.store.operation import DatabaseClosedError, Statement
 
 logger = logging.getLogger("dbos")
 
@@ -36,6 +36,8 @@ MAX_BYTES = 4_000_000
 NOTIFY_INTERVAL_SECONDS = 0.005
 STOPPING_ATTEMPTS = 3
 """How often a writer that is asked to stop still tries to reach a database that does not answer."""
+STOPPING_SECONDS = 10.0
+"""How long stop() waits for the last commit."""
 SESSION = {
     "lock_timeout": "2s",  # a batch waits that long for a row that somebody holds, then each record tries alone
     "plan_cache_mode": "force_generic_plan",  # the plans of these statements do not depend on their parameters
@@ -88,7 +90,7 @@ class GroupCommitWriter:
         """Have a record written; the future is answered after its commit.
 
         StepAnswer for a step, StartAnswer for a start, and for an outcome whether it was recorded. Raises
-        RuntimeError after stop().
+        DatabaseClosedError after stop().
         """
         entry = self._append(record)
         with self._wake:
@@ -125,12 +127,14 @@ class GroupCommitWriter:
                 self._wake.notify()
 
     def stop(self) -> None:
-        """Write what was submitted, then end. Idempotent."""
+        """Write what was submitted, then end; a database that hangs is not waited for. Idempotent."""
         with self._wake:
             self._stopping = True
-            self._wake.notify()
+            self._wake.notify_all()  # a caller that writes itself may wait here for its next try
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(STOPPING_SECONDS)
+            if self._thread.is_alive():
+                logger.error("The system database does not answer; what was not written is recovered elsewhere")
 
     def _write_here(self) -> None:
         batch = self._take()
@@ -148,7 +152,7 @@ class GroupCommitWriter:
         entry = _Entry(record)
         with self._wake:
             if self._stopping:
-                raise RuntimeError("The system database is closed; launch DBOS, or make a client, again")
+                raise DatabaseClosedError
             self._entries.append(entry)
         return entry
 

@@ -1,0 +1,54 @@
+"""A launched application in this process, and a plain connection beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from dbos import DBOS, DBOSClient
+
+APPLICATION = "orders"
+VERSION = "v1"
+
+
+class Launch(Protocol):
+    """Configures and launches the application; keywords replace keys of its configuration."""
+
+    def __call__(self, **config: Any) -> None: ...
+
+
+@pytest.fixture
+def launch(database_url: str) -> Iterator[Launch]:
+    """The application of this test. Workflows and queues are declared before it is called."""
+
+    def start(**config: Any) -> None:
+        given = {
+            "name": APPLICATION,
+            "system_database_url": database_url,
+            "application_version": VERSION,
+            "executor_id": "one",
+            "log_level": "WARNING",
+        }
+        DBOS(config={**given, **config})  # type: ignore[typeddict-item]
+        DBOS.launch()
+
+    yield start
+    DBOS.destroy(destroy_registry=True)
+
+
+@pytest.fixture
+def sql(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """A connection of a bystander."""
+    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
+        yield connection
+
+
+@pytest.fixture
+def client(database_url: str) -> Iterator[DBOSClient]:
+    """A client of the application."""
+    with DBOSClient(system_database_url=database_url, application_name=APPLICATION) as opened:
+        yield opened
