@@ -172,13 +172,15 @@ class LocalRun:
         seconds = options.duration.total_seconds() if options.duration else None
         try:
             done, _ = await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            # The operator forgets its figures when it ends.
+            failed = self._operator.activity().failed_total
         finally:
             for task in ends:
                 task.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
         for task in done:
             task.result()
-        return self._status(signalled=signalled in done, idle=idle in done)
+        return self._status(signalled=signalled in done, idle=idle in done, failed=failed)
 
     async def end(self, signals: StopSignals) -> None:
         """Let the workers finish, then give everything back. A second signal kills the workers."""
@@ -196,11 +198,10 @@ class LocalRun:
         assert self._cluster is not None
         return self._operator.activity().idle and self._cluster.settled
 
-    def _status(self, *, signalled: bool, idle: bool) -> int:
+    def _status(self, *, signalled: bool, idle: bool, failed: int) -> int:
         if signalled:
             self._output.line(SOURCE, "stopping")
             return 0
-        failed = self._operator.activity().failed_total
         if idle:
             self._output.line(SOURCE, f"idle; {failed} workflow(s) failed")
             return 1 if failed else 0
