@@ -100,7 +100,7 @@ def _open(request: GatewayRequest, clock: Callable[[], float]) -> Engine:
     engine = open_engine(url, settings)
 
     def note_use(_driver: Any, record: Any) -> None:
-        record.info[_SINCE] = record.info.pop(_STILL_SINCE, None) or clock()
+        record.info[_SINCE] = record.info.pop(_STILL_SINCE, clock())
 
     event.listen(engine, "checkin", note_use)
     return engine

@@ -19,7 +19,7 @@ SOON_MS = 15_000
 LOOK_PAST = 20_000
 """How far a count looks past rows that the target cannot take."""
 MOST_DELAYED = 10_000
-MOST_RUNNING = 20_000
+MOST_RUNNING = 10_000
 
 _QUEUE_COLUMNS = (
     "concurrency",
