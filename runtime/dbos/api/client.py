@@ -9,10 +9,10 @@ from sqlalchemy import Engine as SQLAlchemyEngine
 from dbos._error import DBOSInitializationError
 from dbos._sys_db import WorkflowStatus
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
-from dbos.api.options import EnqueueOptions, check_delay, check_policy, check_priority
+from dbos.api.options import EnqueueOptions, check_policy, check_priority, check_seconds
 from dbos.api.runtime import refuse_event_loop
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses, load_status
-from dbos.core.ids import ExecutorId, WorkflowId, check_name
+from dbos.core.ids import ExecutorId, WorkflowId, check_name, check_text
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.commands import insert
 from dbos.engine.interpreters import run_blocking, run_on_loop
@@ -70,7 +70,8 @@ class DBOSClient:
                 )
             )
         except ValueError as error:
-            raise DBOSInitializationError(f"system_database_url: {error}") from error
+            key = "system_database_url" if system_database_engine is None else "system_database_engine"
+            raise DBOSInitializationError(f"{key}: {error}") from error
         self._application = application_name
         self._services = self._make_services(dbos_system_schema)
         self._listener: Listener | None = None
@@ -161,7 +162,7 @@ class DBOSClient:
 
     def _new_record(self, options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewWorkflow:
         _check(options)
-        delay = check_delay(options.get("delay_seconds"))
+        delay = check_seconds(options.get("delay_seconds"), subject="delay_seconds")
         timeout = options.get("workflow_timeout")
         serialization = self._services.serialization
         return NewWorkflow(
@@ -218,9 +219,8 @@ def _check(options: EnqueueOptions) -> None:
         raise TypeError(f"EnqueueOptions: unknown {', '.join(unknown)}; known are {', '.join(sorted(KNOWN_OPTIONS))}")
     check_name(options["queue_name"], subject="queue_name")
     check_policy(options.get("duplication_policy", "reject"))
-    workflow_id = options.get("workflow_id")
-    if workflow_id is not None and (not isinstance(workflow_id, str) or not workflow_id.strip()):
-        raise ValueError(f"workflow_id: expected text that is not blank, got {workflow_id!r}")
-    timeout = options.get("workflow_timeout")
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"workflow_timeout: expected more than 0 seconds, got {timeout!r}")
+    for name in ("workflow_name", "workflow_id", "app_version", "deduplication_id", "class_name", "instance_name"):
+        if options.get(name) is not None:
+            check_text(options.get(name), subject=name)
+    if check_seconds(options.get("workflow_timeout"), subject="workflow_timeout") == 0:
+        raise ValueError("workflow_timeout: expected more than 0 seconds, got 0")

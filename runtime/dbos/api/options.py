@@ -6,10 +6,13 @@ from contextvars import Token
 from types import TracebackType
 from typing import Literal, NotRequired, Required, TypedDict
 
+from dbos.core.ids import check_text
 from dbos.engine.context import EnqueueSettings, PendingId, enqueue_settings, pending_id
 
 DuplicationPolicy = Literal["reject", "return-existing"]
 MAX_PRIORITY = 2**31 - 1
+MAX_SECONDS = 100 * 366 * 24 * 3600
+"""A hundred years: longer times are mistakes, and endless ones no column holds."""
 
 
 class EnqueueOptions(TypedDict, total=False):
@@ -34,15 +37,11 @@ class SetWorkflowID:
     """Give the first workflow that is started in the block this ID.
 
     The ID is an idempotency key: a workflow with an ID that is taken is not started again.
-    Raises ValueError for blank text.
+    Raises ValueError for text that is blank or cannot be stored, TypeError for other types.
     """
 
     def __init__(self, wfid: str) -> None:
-        if not isinstance(wfid, str):
-            raise TypeError(f"workflow ID: expected text, got {type(wfid).__name__}")
-        if not wfid.strip():
-            raise ValueError("workflow ID: expected text that is not blank")
-        self._workflow_id = wfid
+        self._workflow_id = check_text(wfid, subject="workflow ID")
         self._token: Token[PendingId | None] | None = None
 
     def __enter__(self) -> SetWorkflowID:
@@ -76,11 +75,13 @@ class SetEnqueueOptions:
         duplication_policy: DuplicationPolicy = "reject",
     ) -> None:
         self._settings = EnqueueSettings(
-            deduplication_id=deduplication_id,
+            deduplication_id=None
+            if deduplication_id is None
+            else check_text(deduplication_id, subject="deduplication_id"),
             duplication_policy=check_policy(duplication_policy),
             priority=check_priority(priority),
             app_version=app_version,
-            delay_seconds=check_delay(delay_seconds),
+            delay_seconds=check_seconds(delay_seconds, subject="delay_seconds"),
         )
         self._token: Token[EnqueueSettings | None] | None = None
 
@@ -107,14 +108,14 @@ def check_priority(priority: int | None) -> int | None:
     return priority
 
 
-def check_delay(seconds: float | None) -> float | None:
-    """The delay. Raises TypeError or ValueError saying what was expected."""
+def check_seconds(seconds: float | None, *, subject: str) -> float | None:
+    """A number of seconds. Raises TypeError or ValueError saying what was expected."""
     if seconds is None:
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"delay_seconds: expected seconds, got {seconds!r}")
-    if seconds < 0:
-        raise ValueError(f"delay_seconds: expected 0 or more, got {seconds}")
+        raise TypeError(f"{subject}: expected seconds, got {seconds!r}")
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise ValueError(f"{subject}: expected 0 to {MAX_SECONDS} seconds, got {seconds}")
     return seconds
 
 

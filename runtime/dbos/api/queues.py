@@ -9,7 +9,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from dbos._error import DBOSException
 from dbos.api.calls import enqueue_call, enqueue_call_async
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
-from dbos.api.runtime import engine, registry
+from dbos.api.runtime import engine, process, registry
 from dbos.core.ids import check_name
 from dbos.core.limits import QueueLimits, QueueRateLimit
 from dbos.engine.services import epoch_ms
@@ -47,9 +47,11 @@ class Queue:
 
         `limiter={"limit": n, "period": seconds}` bounds starts. Priorities always work; `priority_enabled`
         is accepted from older code. Raises ValueError naming a limit that cannot be, and for a name that
-        is taken or reserved.
+        is taken or reserved, and DBOSException after the launch, which would not see it.
         """
         del priority_enabled
+        if process.application is not None and process.application.engine is not None:
+            raise DBOSException(f"Queue({name!r}) comes after DBOS.launch(): use DBOS.register_queue({name!r}) instead")
         limits = make_limits(
             either_concurrency(concurrency, global_concurrency), worker_concurrency, limiter, polling_interval_sec
         )

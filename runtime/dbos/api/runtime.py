@@ -212,4 +212,5 @@ def _open_database(settings: Settings) -> SystemDatabase:
             )
         )
     except ValueError as error:
-        raise DBOSInitializationError(f"system_database_url: {error}") from error
+        key = "system_database_url" if options.engine is None else "system_database_engine"
+        raise DBOSInitializationError(f"{key}: {error}") from error

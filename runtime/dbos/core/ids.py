@@ -21,15 +21,26 @@ def child_workflow_id(parent: WorkflowId, function_id: int) -> WorkflowId:
     return WorkflowId(f"{parent}-{function_id}")
 
 
-def check_name(value: object, *, subject: str) -> str:
-    """`value` as a name for `subject`.
+def check_text(value: object, *, subject: str) -> str:
+    """`value` as an ID or a name for `subject`.
 
-    Raises ValueError for blank text and for names that DBOS keeps for itself, TypeError for other types.
+    Raises ValueError for blank text and for text that databases cannot store, TypeError for other types.
     """
     if not isinstance(value, str):
         raise TypeError(f"{subject}: expected text, got {type(value).__name__}")
     if not value.strip():
         raise ValueError(f"{subject}: expected text that is not blank")
-    if value.startswith(RESERVED_PREFIX):
-        raise ValueError(f"{subject}: names that start with {RESERVED_PREFIX!r} are reserved, got {value!r}")
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"{subject}: expected text without NUL and lone surrogates, got {value!r}")
     return value
+
+
+def check_name(value: object, *, subject: str) -> str:
+    """`value` as a name for `subject`.
+
+    Raises as check_text, and ValueError for names that DBOS keeps for itself.
+    """
+    name = check_text(value, subject=subject)
+    if name.startswith(RESERVED_PREFIX):
+        raise ValueError(f"{subject}: names that start with {RESERVED_PREFIX!r} are reserved, got {name!r}")
+    return name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from dbos._error import DBOSInitializationError
 from dbos.core.ids import INTERNAL_QUEUE
 from dbos.engine.executor import Executor
 from dbos.engine.queue_worker import POLL_SECONDS, QueueWorker
@@ -13,7 +14,7 @@ from dbos.engine.services import Services, epoch_ms, new_uuid
 from dbos.engine.wakeups import Listener
 from dbos.store.dequeue import recover_workflows
 from dbos.store.queues import register_queue
-from dbos.store.versions import register_version
+from dbos.store.versions import load_latest_version, register_version
 from dbos.telemetry import WorkflowsRecovered
 
 logger = logging.getLogger("dbos")
@@ -51,18 +52,14 @@ class Engine:
     def start(self) -> None:
         """Register this version and the declared queues, recover what a former process left, then serve.
 
-        The recovery is over before the first claim, or it could take back what was just claimed.
+        The recovery is over before the first claim, or it could take back what was just claimed. Raises
+        DBOSInitializationError when another application owns the version or a queue.
         """
         services, database = self.services, self.services.database
         claimant = services.claimant
         version_id = new_uuid()
         database.run(lambda: register_version(claimant.version, claimant.application, version_id=version_id))
-        for name, limits in self.registry.queues.items():
-            database.run(
-                lambda name=name, limits=limits: register_queue(  # type: ignore[misc]
-                    name, limits, claimant.application, update=True, now_ms=epoch_ms()
-                )
-            )
+        self._declare_queues()
         services.writer.start()
         recovered = database.run(lambda: recover_workflows(claimant))
         if recovered:
@@ -71,6 +68,21 @@ class Engine:
         if self._listener is not None:
             self._listener.start()
         self.queues.start()
+
+    def _declare_queues(self) -> None:
+        """Write the rows of declared queues; an older version than the latest changes none that is there."""
+        database, claimant = self.services.database, self.services.claimant
+        latest = database.run(lambda: load_latest_version(claimant.application)) == claimant.version
+        for name, limits in self.registry.queues.items():
+            done = database.run(
+                lambda name=name, limits=limits: register_queue(  # type: ignore[misc]
+                    name, limits, claimant.application, update=latest, now_ms=epoch_ms()
+                )
+            )
+            if done.owner is not None:
+                raise DBOSInitializationError(
+                    f"Queue {name!r} belongs to application {done.owner!r}; choose another name"
+                )
 
     def drain(self, seconds: float) -> bool:
         """Claim nothing more, hand back what has not begun, let the rest finish; whether it did in time."""

@@ -59,7 +59,9 @@ class SystemDatabase:
     """Performs operations on pooled connections; a lost connection is tried again, as every operation is repeatable."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        """Nothing is connected yet. Raises ValueError for a URL that is not PostgreSQL's."""
+        """Nothing is connected yet. Raises ValueError for a URL or an engine that is not PostgreSQL's by psycopg 3."""
+        if settings.engine is not None and settings.engine.dialect.driver != "psycopg":
+            raise ValueError(f"expected an engine of postgresql+psycopg://, got {settings.engine.url.drivername}://")
         self._settings = settings
         self._own_engine = settings.engine is None
         self.engine = settings.engine or open_engine(parse_url(settings.url or ""), settings.pool)

@@ -155,16 +155,20 @@ class ConnectionSource:
         A connection that broke meanwhile does not go back.
         """
         pooled = self._engine.raw_connection()
+        driver = pooled.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        before = driver.autocommit
         try:
-            driver = pooled.driver_connection
-            assert isinstance(driver, psycopg.Connection)
-            driver.autocommit = True
+            if not before:
+                driver.autocommit = True
             yield PostgresConnection(driver, self._catalog)
         except BaseException as error:
             if is_connection_lost(error):
                 pooled.invalidate(error)
             raise
         finally:
+            if not before and not driver.closed:
+                driver.autocommit = False  # the pool of an application's own engine: its transactions must stay
             pooled.close()
 
     def dedicated(self) -> PostgresConnection:
