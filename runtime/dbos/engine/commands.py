@@ -148,7 +148,8 @@ def insert(record: NewWorkflow, *, policy: str) -> Plan[tuple[WorkflowId, Insert
 
 def _start(services: Services, call: Call, owner: OwnerToken) -> Plan[Started]:
     def as_started(record: NewWorkflow) -> NewWorkflow:
-        return replace(record, status=WorkflowStatusString.PENDING, owner=owner, recovery_attempts=1)
+        # The token of the start is also the first owner's, as every SDK has it.
+        return replace(record, status=WorkflowStatusString.PENDING, owner=owner, creator=owner, recovery_attempts=1)
 
     inserted = yield from _insert(services, call, as_started, policy="reject")
     if not inserted.created:
@@ -184,7 +185,12 @@ def _insert(
             return _Inserted(replayed_id, created=False, serialization=None, deadline_ms=None)
         yield from ensure_owned(parent)
     record = shape(_new_record(services, call, parent, function_id))
-    workflow_id, insertion = yield from insert(record, policy=policy)
+    try:
+        workflow_id, insertion = yield from insert(record, policy=policy)
+    except DBOSQueueDeduplicatedError as refusal:
+        if parent is not None and record.parent_step is not None:  # a replay must be refused too
+            yield from _record_refusal(services, parent, record, record.parent_step, refusal)
+        raise
     if not insertion.created and parent is not None and function_id is not None:
         yield from record_checkpoint(parent, _child_record(services, parent, function_id, record, workflow_id))
     return _Inserted(workflow_id, insertion.created, insertion.serialization, record.deadline_ms)
@@ -230,6 +236,13 @@ def _run_or_attach(services: Services, call: Call, started: Started) -> Plan[Out
         return (yield from await_outcome(services.signals, started.workflow_id, poll_seconds=1.0))
     note_start(services, started.execution)
     return (yield from execute(services, call.workflow, started.execution, call.args, call.kwargs))
+
+
+def _record_refusal(
+    services: Services, parent: Execution, record: NewWorkflow, step: ParentStep, refusal: DBOSQueueDeduplicatedError
+) -> Plan[None]:
+    operated = Operated(step.function_id, record.name, step.started_at_ms)
+    yield from record_checkpoint(parent, checkpoint_record(services, parent, operated, Outcome(error=refusal)))
 
 
 def _record_result(
