@@ -29,6 +29,8 @@ class Outcome:
     fired: tuple[Fire, ...] = ()
     recovered: Mapping[str, int] = field(default_factory=dict)
     """Workflows by executor."""
+    unfired: frozenset[Uid] = frozenset()
+    """Schedules with a due run that could not be written: it is due again at the next pass."""
     rows: int = 0
 
 
@@ -63,6 +65,8 @@ async def apply_plan(
             for change, result in pairs
             if isinstance(change, Recover) and result.took_effect
         },
+        unfired=frozenset(change.uid for change, result in pairs if isinstance(change, Fire) and result.error)
+        | frozenset(refused),
         rows=sum(result.rows for result in results),
     )
 

@@ -187,7 +187,8 @@ class DatabaseLoop:
 
     def _remember(self, done: Pass) -> None:
         self._observed = done.observed
-        self._clockworks = dict(done.plan.clockworks)
+        held = {uid: clockwork for uid, clockwork in self._clockworks.items() if uid in done.outcome.unfired}
+        self._clockworks = {**done.plan.clockworks, **held}
         self._histories = done.scaling.histories
         self._next_due = done.next_due
         self._next_runs.forget(done.assignment.living)

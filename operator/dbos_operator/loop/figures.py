@@ -16,28 +16,25 @@ def record_figures(done: Pass, metrics: OperatorMetrics, seconds: float) -> None
     metrics.observe_reconcile(database, seconds)
     if done.outcome.rows:
         metrics.add_rows_written(database, done.outcome.rows)
-    names = {
-        child.resource.identity.uid: str(child.resource.identity.key)
-        for child in done.plan.children
-        if isinstance(child.resource.spec, ScheduleSpec)
-    }
     for fire in done.outcome.fired:
-        metrics.add_fired(database, names[fire.uid], 1)
+        metrics.add_fired(database, fire.schedule_name, 1)
     for count in done.outcome.recovered.values():
         metrics.add_recovered(database, count)
     metrics.set_schedules(
         database,
         {
-            str(child.resource.identity.key): child.clockwork.next_due.timestamp()
+            child.row_name: None if child.clockwork is None else child.clockwork.next_due.timestamp()
             for child in done.plan.children
-            if child.clockwork is not None
+            if isinstance(child.resource.spec, ScheduleSpec) and child.columns is not None
         },
     )
-    for target in done.scaling.targets.values():
-        place = target.target
-        metrics.set_workers(
-            place.namespace, place.kind, place.name, desired=target.decision.replicas, current=target.ready
-        )
+    metrics.set_workers(
+        database,
+        {
+            (found.target.namespace, found.target.kind, found.target.name): (found.decision.replicas, found.ready)
+            for found in done.scaling.targets.values()
+        },
+    )
 
 
 def activity_of(done: Pass) -> Activity:

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 Render: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
 
+MOST_FAILURES = 8
+"""Writes that may fail in one report: then the API server has other troubles, and the next pass tries again."""
 EVENT_PAUSE = timedelta(seconds=30)
 """How often an Event of the same reason is posted about one object for what happens again and again."""
 
@@ -57,6 +59,15 @@ class _Shown:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A status on its way, and what went wrong so far in its report."""
+
+    status: dict[str, Any]
+    at: datetime
+    trouble: list[OperatorError]
+
+
 class Reporter:
     """The one way from a decision to the Kubernetes API, shared by all loops."""
 
@@ -71,12 +82,13 @@ class Reporter:
     async def report(self, drafts: Iterable[Draft], notices: Iterable[Notice], now: datetime) -> int:
         """Write what differs and post the Events; the number of statuses written."""
         due = [notice for notice in notices if self._is_due(notice, now)]
+        trouble: list[OperatorError] = []
         writes = []
         for draft in drafts:
             old = self._current(draft.resource)
             new = draft.render(old)
             if self._is_worth_writing(draft.resource.identity.uid, old, new, now):
-                writes.append(self._write(draft.resource.identity, old, new, now))
+                writes.append(self._write(draft.resource.identity, old, _Write(new, now, trouble)))
         written, *_ = await asyncio.gather(
             asyncio.gather(*writes), asyncio.gather(*(self._post(notice) for notice in due))
         )
@@ -106,16 +118,19 @@ class Reporter:
             return False
         return telemetry_changed(old, new)
 
-    async def _write(self, identity: Identity, old: Mapping[str, Any], new: dict[str, Any], now: datetime) -> int:
+    async def _write(self, identity: Identity, old: Mapping[str, Any], write: _Write) -> int:
         async with self.limit:
+            if len(write.trouble) >= MOST_FAILURES:
+                return 0
             try:
-                await self._cluster.patch_status(identity, status_patch(old, new))
+                await self._cluster.patch_status(identity, status_patch(old, write.status))
             except NotFoundError:
                 return 0
             except OperatorError as error:
+                write.trouble.append(error)
                 logger.warning("status not written", extra={"object": str(identity.key), "error": str(error)})
                 return 0
-        self._shown[identity.uid] = _Shown(new, identity.resource_version, now)
+        self._shown[identity.uid] = _Shown(write.status, identity.resource_version, write.at)
         return 1
 
     async def _post(self, notice: Notice) -> None:

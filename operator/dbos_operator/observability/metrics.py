@@ -14,6 +14,8 @@ _FAILED = frozenset({"ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 QueueStatus = tuple[str, str]
+Target = tuple[str, str, str]
+"""Namespace, kind and name."""
 
 
 class OperatorMetrics:
@@ -55,6 +57,7 @@ class OperatorMetrics:
         self._depths: dict[str, set[QueueStatus]] = {}
         self._oldest_queues: dict[str, set[str]] = {}
         self._schedules: dict[str, set[str]] = {}
+        self._targets: dict[str, set[Target]] = {}
 
     @property
     def failed_total(self) -> int:
@@ -81,28 +84,27 @@ class OperatorMetrics:
         """Workflows that were made runnable again."""
         self._recovered.labels(database).inc(workflows)
 
-    def set_schedules(self, database: str, next_runs: Mapping[str, float]) -> None:
-        """When each schedule of a database is due next; the others' series go."""
+    def set_schedules(self, database: str, next_runs: Mapping[str, float | None]) -> None:
+        """Every schedule of a database with the time when it is due next (None: it is paused); other series go."""
         for name, moment in next_runs.items():
-            self._next_run.labels(database, name).set(moment)
+            if moment is None:
+                self._next_run.remove(database, name)
+            else:
+                self._next_run.labels(database, name).set(moment)
         for name in self._schedules.get(database, set()) - set(next_runs):
             self._next_run.remove(database, name)
+            self._fired.remove(database, name)
         self._schedules[database] = set(next_runs)
 
-    def drop_fired(self, database: str, schedule: str) -> None:
-        """Forget the runs of a schedule whose resource is gone."""
-        self._fired.remove(database, schedule)
-
-    def set_workers(self, namespace: str, kind: str, name: str, *, desired: int | None, current: int) -> None:
-        """Replicas of a target: what the work asks for (None: not known), and how many are ready."""
-        if desired is not None:
-            self._desired.labels(namespace, kind, name).set(desired)
-        self._current.labels(namespace, kind, name).set(current)
-
-    def drop_workers(self, namespace: str, kind: str, name: str) -> None:
-        """Forget a target that no queue names any more."""
-        self._desired.remove(namespace, kind, name)
-        self._current.remove(namespace, kind, name)
+    def set_workers(self, database: str, workers: Mapping[Target, tuple[int, int]]) -> None:
+        """Every target of a database with the replicas that it should have and those that are ready; others go."""
+        for target, (desired, current) in workers.items():
+            self._desired.labels(*target).set(desired)
+            self._current.labels(*target).set(current)
+        for target in self._targets.get(database, set()) - set(workers):
+            self._desired.remove(*target)
+            self._current.remove(*target)
+        self._targets[database] = set(workers)
 
     def set_depths(self, database: str, depths: Mapping[QueueStatus, int], oldest: Mapping[str, float]) -> None:
         """Exact depths by queue and status, and the oldest waiting workflow of each queue; other series go."""
@@ -126,6 +128,7 @@ class OperatorMetrics:
     def drop_database(self, database: str) -> None:
         """Forget a database that is gone."""
         self.set_schedules(database, {})
+        self.set_workers(database, {})
         self.set_depths(database, {}, {})
         self._completed.drop(database)
         for metric in (self._recovered, self._reconcile, self._rows_written, self._up, self._fired):
