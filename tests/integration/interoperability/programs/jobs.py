@@ -1,0 +1,103 @@
+"""An application that both runtimes serve; which, and on what, comes from the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from board import note, wait_for_gate
+from failures import RefusedError, UnpicklableError
+
+from dbos import DBOS
+
+DBOS(config={"name": os.environ["APP"], "system_database_url": os.environ["DBOS_SYSTEM_DATABASE_URL"]})
+
+
+@DBOS.step()
+def loud(text: str) -> str:
+    """A step with a result."""
+    return text.upper()
+
+
+@DBOS.workflow(name="greet")
+def greet(name: str, *, times: int = 1) -> str:
+    """A result of a step."""
+    return " ".join([loud(name)] * 1 + [name] * (times - 1))
+
+
+@DBOS.workflow(name="echo")
+def echo(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    """What was given."""
+    return {"args": list(args), "kwargs": kwargs}
+
+
+@DBOS.step()
+async def quiet(text: str) -> str:
+    """A coroutine step."""
+    await asyncio.sleep(0)
+    return text.lower()
+
+
+@DBOS.workflow(name="whisper")
+async def whisper(*names: str) -> list[str]:
+    """Steps side by side."""
+    return list(await asyncio.gather(*(quiet(name) for name in names)))
+
+
+@DBOS.workflow(name="refuse")
+def refuse(reason: str) -> None:
+    """An exception of the application."""
+    raise RefusedError(reason)
+
+
+@DBOS.workflow(name="misread")
+def misread() -> None:
+    """An exception of the language."""
+    raise KeyError("nokey")
+
+
+@DBOS.step(retries_allowed=True, max_attempts=2, interval_seconds=0.01)
+def never() -> None:
+    """A step that no attempt saves."""
+    raise RefusedError("never")
+
+
+@DBOS.workflow(name="exhaust")
+def exhaust() -> None:
+    """An exception of the runtime."""
+    never()
+
+
+@DBOS.workflow(name="jam")
+def jam() -> None:
+    """An exception that cannot be pickled."""
+    raise UnpicklableError("it jams")
+
+
+@DBOS.step()
+def enter(name: str) -> str:
+    """A step that ends when its gate opens."""
+    note(DBOS.workflow_id, "entered")
+    wait_for_gate(name)
+    return name
+
+
+@DBOS.step()
+def leave(name: str) -> str:
+    """A step behind the gate."""
+    note(DBOS.workflow_id, "left")
+    return name
+
+
+@DBOS.workflow(name="pass_gate")
+def pass_gate(name: str) -> str:
+    """A short step, one that waits for a gate, one behind it."""
+    return ":".join([loud(name), enter(name), leave(name)])
+
+
+@DBOS.workflow(name="sign")
+def sign() -> str:
+    """Who ran it."""
+    note(DBOS.workflow_id, "signed")
+    return os.environ["KIND"]

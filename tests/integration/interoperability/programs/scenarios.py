@@ -1,0 +1,274 @@
+"""One program for both runtimes: what it leaves in the system database is compared row by row."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from board import execute
+from failures import RefusedError
+
+from dbos import DBOS, DBOSClient, SetEnqueueOptions, SetWorkflowID
+from dbos import error as errors
+
+URL = os.environ["DBOS_SYSTEM_DATABASE_URL"]
+ATTEMPTS: dict[str, int] = {}
+
+
+@DBOS.step()
+def observe(tag: str) -> None:
+    """Keep the workflow's own row as it is while it runs."""
+    execute(
+        "INSERT INTO public.observed SELECT %s, to_jsonb(w) FROM dbos.workflow_status w WHERE workflow_uuid = %s",
+        tag,
+        DBOS.workflow_id,
+    )
+
+
+@DBOS.step()
+def add(a: int, b: int = 1) -> int:
+    """A result."""
+    return a + b
+
+
+@DBOS.step(name="second_time", retries_allowed=True, max_attempts=3, interval_seconds=0.01)
+def second_time(key: str) -> str:
+    """Succeeds on its second attempt."""
+    ATTEMPTS[key] = ATTEMPTS.get(key, 0) + 1
+    if ATTEMPTS[key] < 2:
+        raise RefusedError("first")
+    return key
+
+
+@DBOS.step(retries_allowed=True, max_attempts=2, interval_seconds=0.01)
+def hopeless() -> None:
+    """Fails on every attempt."""
+    raise ValueError("hopeless")
+
+
+@DBOS.step()
+def broken(reason: str) -> None:
+    """Fails."""
+    raise RefusedError(reason)
+
+
+@DBOS.step()
+def nothing() -> None:
+    """Gives nothing."""
+
+
+@DBOS.workflow()
+def direct(start: int, *, label: str) -> str:
+    """Steps, one of them retried, one that gives nothing."""
+    observe("direct")
+    total = add(add(start), b=10)
+    nothing()
+    return f"{label}-{second_time(label)}-{total}"
+
+
+@DBOS.workflow(name="catches")
+def catches() -> list[str]:
+    """Goes on after steps that failed."""
+    caught = []
+    for step in (lambda: broken("caught"), hopeless):
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 -- the kind of failure is the point
+            caught.append(type(error).__name__)
+    return caught
+
+
+@DBOS.workflow()
+def fails() -> None:
+    """A step's failure is the workflow's."""
+    broken("through")
+
+
+@DBOS.workflow()
+def fails_itself() -> None:
+    """An exception of the workflow's own."""
+    raise RefusedError("itself", code=9)
+
+
+@DBOS.workflow()
+def child(value: int) -> int:
+    """One step."""
+    observe("child")
+    return add(value)
+
+
+@DBOS.workflow()
+def failing_child() -> None:
+    """Fails."""
+    raise RefusedError("child")
+
+
+@DBOS.workflow()
+def calls_children() -> int:
+    """Children as function calls."""
+    first = child(1)
+    try:
+        failing_child()
+    except RefusedError:
+        first += 100
+    return first + add(1)
+
+
+@DBOS.workflow()
+def starts_children() -> list[int]:
+    """Children in the background, one under an ID of its own."""
+    first = DBOS.start_workflow(child, 10)
+    with SetWorkflowID("named-child"):
+        second = DBOS.start_workflow(child, 20)
+    third = DBOS.start_workflow(failing_child)
+    results = [second.get_result(), first.get_result()]
+    try:
+        third.get_result()
+    except RefusedError:
+        results.append(-1)
+    return results
+
+
+@DBOS.workflow()
+def enqueues_children() -> list[int]:
+    """Children on a queue: plain, with options, as a step, and one that is refused."""
+    plain = DBOS.enqueue_workflow("live", child, 1)
+    with SetEnqueueOptions(deduplication_id="key", priority=3, app_version="other", delay_seconds=3600):
+        DBOS.enqueue_workflow("parked", child, 2)
+    try:
+        with SetEnqueueOptions(deduplication_id="key"):
+            DBOS.enqueue_workflow("parked", child, 3)
+    except errors.DBOSQueueDeduplicatedError:
+        nothing()
+    with SetEnqueueOptions(deduplication_id="key", duplication_policy="return-existing"):
+        DBOS.enqueue_workflow("parked", child, 4)
+    step = DBOS.enqueue_workflow("live", add, 5, b=6)
+    return [plain.get_result(), step.get_result()]
+
+
+@DBOS.workflow()
+def starts_step() -> int:
+    """A step as a workflow in the background."""
+    return DBOS.start_workflow(add, 30).get_result()
+
+
+@DBOS.step()
+async def tick(number: int) -> int:
+    """Ends out of order."""
+    await asyncio.sleep(0.03 / number)
+    return number
+
+
+@DBOS.workflow()
+async def async_child(number: int) -> int:
+    """One step."""
+    return await tick(number)
+
+
+@DBOS.workflow(name="gathers")
+async def gathers(count: int) -> list[int]:
+    """Steps side by side, then children of all three kinds."""
+    first = list(await asyncio.gather(*(tick(number) for number in range(1, count + 1))))
+    first.append(await async_child(7))
+    started = await DBOS.start_workflow_async(async_child, 8)
+    first.append(await started.get_result())
+    enqueued = await DBOS.enqueue_workflow_async("live", async_child, 9)
+    first.append(await enqueued.get_result())
+    return first
+
+
+def run(workflow_id: str, act: Callable[[], Any]) -> None:
+    """Do something under a workflow ID; what it raises is recorded, and no more."""
+    with SetWorkflowID(workflow_id), suppress(RefusedError):
+        act()
+
+
+def in_application() -> None:
+    """What an application does itself."""
+    run("direct", lambda: direct(1, label="x"))
+    run("direct", lambda: direct(1, label="again"))
+    run("catches", catches)
+    run("fails", fails)
+    run("fails-itself", fails_itself)
+    run("calls-children", calls_children)
+    run("starts-children", starts_children)
+    run("enqueues-children", enqueues_children)
+    run("starts-step", starts_step)
+    run("background", lambda: DBOS.start_workflow(direct, 2, label="background").get_result())
+    run("enqueued", lambda: DBOS.enqueue_workflow("live", direct, 3, label="enqueued").get_result())
+    run("enqueued-step", lambda: DBOS.enqueue_workflow("live", add, 4).get_result())
+    run("enqueued-failing", lambda: DBOS.enqueue_workflow("limited", fails).get_result())
+    run("async", lambda: asyncio.run(gathers(3)))
+    run("enqueued-async", lambda: DBOS.enqueue_workflow("live", gathers, 2).get_result())
+    with SetEnqueueOptions(deduplication_id="d", priority=7, app_version="v1", delay_seconds=0.2):
+        run("enqueued-options", lambda: DBOS.enqueue_workflow("limited", child, 1).get_result())
+    with SetEnqueueOptions(deduplication_id="d", priority=2147483647, app_version="v9", delay_seconds=3600):
+        run("parked", lambda: DBOS.enqueue_workflow("parked", direct, 5, label="parked"))
+    run("parked-plain", lambda: DBOS.enqueue_workflow("parked", direct, 6, label="parked"))
+
+
+def by_client() -> None:
+    """What a client does."""
+    for name, application in (("nameless", None), ("named", "scenarios")):
+        client = DBOSClient(system_database_url=URL, application_name=application)
+        plain = client.enqueue({"workflow_name": "child", "queue_name": "live", "workflow_id": f"{name}-plain"}, 1)
+        client.enqueue(
+            {
+                "workflow_name": "child",
+                "queue_name": "parked",
+                "workflow_id": f"{name}-options",
+                "app_version": "v9",
+                "workflow_timeout": 60.5,
+                "delay_seconds": 3600,
+                "deduplication_id": f"{name}-key",
+                "duplication_policy": "reject",
+                "priority": 12,
+                "class_name": "Class",
+                "instance_name": "instance",
+            },
+            1,
+            value=[None, 2.5, "ü"],
+        )
+        client.enqueue(
+            {
+                "workflow_name": "child",
+                "queue_name": "parked",
+                "workflow_id": f"{name}-never",
+                "deduplication_id": f"{name}-key",
+                "duplication_policy": "return-existing",
+            },
+            2,
+        )
+        timed = client.enqueue(
+            {
+                "workflow_name": "child",
+                "queue_name": "live",
+                "workflow_id": f"{name}-timed",
+                "workflow_timeout": 3600,
+                "app_version": "v1",
+                "priority": 1,
+            },
+            2,
+        )
+        plain.get_result(polling_interval_sec=0.05)
+        timed.get_result(polling_interval_sec=0.05)
+        client.destroy()
+
+
+if __name__ == "__main__":
+    DBOS(config={"name": "scenarios", "system_database_url": URL})
+    DBOS.launch()
+    DBOS.register_queue("live", polling_interval_sec=0.05)
+    DBOS.register_queue(
+        "limited",
+        worker_concurrency=2,
+        global_concurrency=3,
+        limiter={"limit": 50, "period": 1.5},
+        polling_interval_sec=0.05,
+    )
+    in_application()
+    by_client()
+    DBOS.destroy()

@@ -1,0 +1,97 @@
+"""Rows of a system database without what differs from run to run: times become relations, tokens become marks."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+Row = dict[str, Any]
+
+_TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PICKLE = "gA"
+"""How pickles of protocol 4 begin in base64."""
+
+
+def comparable_workflow(row: Mapping[str, Any]) -> Row:
+    """A row of workflow_status."""
+    told = dict(row)
+    created, updated, completed = told.pop("created_at"), told.pop("updated_at"), told.pop("completed_at")
+    started, delay = told.pop("started_at_epoch_ms"), told.pop("delay_until_epoch_ms")
+    deadline = told.pop("workflow_deadline_epoch_ms")
+    owner, creator = told["owner_xid"], told["creator_xid"]
+    told |= {
+        "owner_xid": _mark(owner),
+        "creator_xid": _mark(creator),
+        "owner is creator": owner is not None and owner == creator,
+        "updated is completed": completed is not None and updated == completed,
+        "updated is started": started is not None and updated == started,
+        "completed": completed is not None,
+        "started": started is not None,
+        "in order": _in_order(created, started, completed),
+        "delay in s": None if delay is None else round((delay - created) / 1000),
+        "deadline in s": None if deadline is None else round((deadline - (started or created)) / 1000),
+    }
+    return told
+
+
+def comparable_step(row: Mapping[str, Any]) -> Row:
+    """A row of operation_outputs."""
+    told = dict(row)
+    started, completed = told.pop("started_at_epoch_ms"), told.pop("completed_at_epoch_ms")
+    stored = told.pop("retention_timestamp")
+    told |= {
+        "in order": started <= completed and started <= stored + 50,  # two clocks: the program's, the database's
+        "output": _value(row["output"]),
+        "error": _value(row["error"]),
+    }
+    return told
+
+
+def comparable_payload(row: Mapping[str, Any]) -> Row:
+    """A row of workflow_input or workflow_output."""
+    told = {name: value for name, value in row.items() if name != "retention_timestamp"}
+    return told | {name: _value(row[name]) for name in ("inputs", "output", "error") if name in row}
+
+
+def comparable_queue(row: Mapping[str, Any]) -> Row:
+    """A row of queues."""
+    told = {name: value for name, value in row.items() if name not in {"created_at", "updated_at"}}
+    return told | {"queue_id": _mark(row["queue_id"]), "touched": row["updated_at"] >= row["created_at"] - 50}
+
+
+def comparable_version(row: Mapping[str, Any]) -> Row:
+    """A row of application_versions."""
+    told = {name: value for name, value in row.items() if name not in {"created_at", "version_timestamp"}}
+    return told | {"version_id": _mark(row["version_id"]), "new": row["created_at"] == row["version_timestamp"]}
+
+
+def _value(text: str | None) -> Any:
+    """A stored text; a pickle is opened, since equal values have several pickles."""
+    if text is None or not text.startswith(_PICKLE):
+        return text
+    return ("pickle", _told(pickle.loads(base64.b64decode(text))))
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, BaseException):
+        reduced: Any = value.__reduce__()
+        return [f"{type(value).__module__}.{type(value).__qualname__}", *map(_told, reduced[1:])]
+    if isinstance(value, list | tuple):
+        return [type(value).__name__, *map(_told, value)]
+    if isinstance(value, dict):
+        return {name: _told(member) for name, member in value.items()}
+    return value
+
+
+def _in_order(*moments: int | None) -> bool:
+    """Whether they follow each other, as far as moments of different transactions can tell."""
+    known = [moment for moment in moments if moment is not None]
+    return all(later >= earlier - 50 for earlier, later in pairwise(known))
+
+
+def _mark(token: str | None) -> str | None:
+    return token if token is None or _TOKEN.fullmatch(token) is None else "<token>"

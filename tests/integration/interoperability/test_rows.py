@@ -1,0 +1,108 @@
+"""The same program leaves the same rows, whichever runtime ran it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from integration.interoperability.parties import PROGRAMS, Database
+from integration.interoperability.records import (
+    Row,
+    comparable_payload,
+    comparable_queue,
+    comparable_step,
+    comparable_version,
+    comparable_workflow,
+)
+from support.peer import start_peer
+from support.postgres import PostgresServer
+
+PROGRAM = PROGRAMS / "scenarios.py"
+SECONDS = 60
+
+Tables = dict[str, dict[str, Row]]
+"""Rows by table, and by key."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """How rows of a table are read and compared."""
+
+    query: str
+    key: str
+    comparable: Callable[[Row], Row]
+
+
+TABLES = {
+    "workflow_status": Table("SELECT * FROM dbos.workflow_status", "workflow_uuid", comparable_workflow),
+    "running": Table(
+        "SELECT tag || '/' || (row->>'workflow_uuid') AS key, row FROM public.observed",
+        "key",
+        lambda row: {"key": row["key"], **comparable_workflow(row["row"])},
+    ),
+    "workflow_input": Table("SELECT * FROM dbos.workflow_input", "workflow_uuid", comparable_payload),
+    "workflow_output": Table("SELECT * FROM dbos.workflow_output", "workflow_uuid", comparable_payload),
+    "operation_outputs": Table(
+        "SELECT workflow_uuid || '/' || function_id AS key, * FROM dbos.operation_outputs", "key", comparable_step
+    ),
+    "queues": Table("SELECT * FROM dbos.queues", "name", comparable_queue),
+    "application_versions": Table("SELECT * FROM dbos.application_versions", "version_name", comparable_version),
+}
+
+
+@pytest.fixture(scope="module")
+def tables(postgres_server: PostgresServer, peer: Path) -> Iterator[tuple[Tables, Tables]]:
+    """What our runtime left, and what the published package left."""
+    with postgres_server.database() as our_url, postgres_server.database() as their_url:
+        ours, theirs = Database(our_url), Database(their_url)
+        for database in (ours, theirs):
+            database.execute("CREATE TABLE public.observed (tag text, row jsonb)")
+        with start_peer(PROGRAM, env=_environment(their_url)) as official:
+            inherited = {name: value for name, value in os.environ.items() if not name.startswith("DBOS")}
+            our_run = subprocess.run(
+                [sys.executable, str(PROGRAM)], env=inherited | _environment(our_url), check=False, timeout=SECONDS
+            )
+            assert official.wait(timeout=SECONDS) == 0
+        assert our_run.returncode == 0
+        yield _read(ours), _read(theirs)
+        ours.close()
+        theirs.close()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_rows_are_those_of_the_published_package(tables: tuple[Tables, Tables], table: str) -> None:
+    ours, theirs = tables[0][table], tables[1][table]
+    assert theirs, "nothing to compare with"
+    assert sorted(ours) == sorted(theirs)
+    differing = {
+        key: {
+            column: f"ours {ours[key].get(column, '<absent>')!r}, theirs {row.get(column, '<absent>')!r}"
+            for column in sorted({*row, *ours[key]})
+            if row.get(column, "<absent>") != ours[key].get(column, "<absent>")
+        }
+        for key, row in theirs.items()
+        if ours[key] != row
+    }
+    assert differing == {}
+
+
+def _read(database: Database) -> Tables:
+    return {
+        name: {str(row[table.key]): table.comparable(row) for row in database.rows(table.query)}
+        for name, table in TABLES.items()
+    }
+
+
+def _environment(url: str) -> dict[str, str]:
+    return {
+        "DBOS_SYSTEM_DATABASE_URL": url,
+        "DBOS__APPVERSION": "v1",
+        "DBOS__VMID": "executor-7",
+        "DBOS__APPID": "app-id",
+    }
