@@ -18,7 +18,7 @@ from dbos_operator.cli.options import ADDRESS, DURATION, option
 from dbos_operator.errors import OperatorError
 from dbos_operator.local.cluster import LocalCluster
 from dbos_operator.local.databases import Databases
-from dbos_operator.local.manifests import load_manifests
+from dbos_operator.local.manifests import check_not_empty, load_manifests
 from dbos_operator.local.output import Output
 from dbos_operator.local.schemas import load_schemas
 from dbos_operator.local.state import StateFolder
@@ -122,6 +122,7 @@ class LocalRun:
         options = self._options
         self._schemas = load_schemas()
         manifests = load_manifests(options.paths, self._schemas)
+        check_not_empty(manifests, options.paths)
         self._state = StateFolder(options.paths)
         self._resources.enter_context(self._state.lock())
         databases = Databases(self._state.postgres, options.database)

@@ -112,35 +112,39 @@ class NothingToRunError(OperatorError):
 
 def list_files(paths: Sequence[Path]) -> list[Path]:
     """The YAML files that the paths name: a file itself, a folder's own files as `kubectl apply -f` takes them."""
-    files: dict[Path, None] = {}
+    files: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
             found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES and file.is_file())
-            files.update(dict.fromkeys(found))
         elif path.is_file():
-            files[path] = None
+            found = [path]
         else:
             raise NothingToRunError(f"{path}: no such file or folder")
-    return list(files)
+        for file in found:
+            files.setdefault(file.resolve(), file)
+    return list(files.values())
 
 
 def load_manifests(paths: Sequence[Path], schemas: Schemas) -> Manifests:
     """Read and check every file. Raises OperatorError with the one line that says what is wrong."""
-    files = list_files(paths)
     documents: list[Document] = []
-    for file in files:
+    for file in list_files(paths):
         try:
-            text = file.read_text(encoding="utf-8")
+            # The mark that some editors put before UTF-8 is no part of the text.
+            text = file.read_text(encoding="utf-8-sig")
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise ManifestError(file, 1, f"cannot be read: {error}") from error
         documents.extend(read_documents(file, text))
-    manifests = check_documents(documents, schemas)
+    return check_documents(documents, schemas)
+
+
+def check_not_empty(manifests: Manifests, paths: Sequence[Path]) -> None:
+    """Raise NothingToRunError for paths without a single object of ours: a start there is a mistake."""
     if not any(found.kind in PARSERS for found in manifests.objects):
         places = ", ".join(str(path) for path in paths)
-        raise NothingToRunError(f"{places}: no {', '.join(PARSERS)} in {len(files)} YAML file(s); nothing to run")
-    return manifests
+        raise NothingToRunError(f"{places}: no {', '.join(PARSERS)} in {len(list_files(paths))} YAML file(s)")
 
 
 def check_documents(documents: Iterable[Document], schemas: Schemas) -> Manifests:

@@ -93,6 +93,8 @@ class PodFiles:
         """Describe a pod, whole or not at all. A file that was removed meanwhile is not made again."""
         if not new and not (self.folder / name).exists():
             return
+        # Whoever removed the folder meant its pods.
+        self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.folder.parent / f"{name}.tmp"
         draft.write_text(json.dumps(facts, indent=2) + "\n")
         draft.replace(self.folder / name)

@@ -24,12 +24,15 @@ _IDLE_INTERVAL = timedelta(milliseconds=200)
 async def follow_folder(paths: Sequence[Path], schemas: Schemas, cluster: LocalCluster, output: Output) -> None:
     """Apply the folder whenever a file of it is saved or removed. Does not return.
 
-    While a file is broken the old state is kept, and one line says so.
+    While a file is broken the old state is kept, and one line says so. A file
+    that is gone takes its objects along, also one that was named itself.
     """
     told = ""
+    folders = [path for path in paths if path.is_dir()]
     async for _ in changes_of(paths):
         try:
-            manifests = load_manifests(paths, schemas)
+            there = [path for path in paths if path in folders or path.exists()]
+            manifests = load_manifests(there, schemas)
             await cluster.apply(manifests)
         except OperatorError as error:
             if str(error) != told:

@@ -318,6 +318,9 @@ async def test_a_saved_file_is_applied_and_a_broken_one_keeps_the_old_state(worl
     world.save(database())
     await world.until(lambda: TARGET not in world.desired.snapshot().workloads)
     await world.until(lambda: "whole again" in world.text.getvalue())
+
+    world.file.unlink()
+    await world.until(lambda: not world.desired.snapshot().databases)
     following.cancel()
 
 
