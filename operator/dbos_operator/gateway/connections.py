@@ -55,7 +55,7 @@ class Connections:
             with self._source.connection() as connection:
                 yield connection
         except psycopg.Error as error:
-            raise _translate(error) from error
+            raise translate(error) from error
         except pool_errors.TimeoutError as error:
             raise DatabaseUnavailableError("every connection to the database is busy") from error
 
@@ -106,7 +106,7 @@ def _open(request: GatewayRequest, clock: Callable[[], float]) -> Engine:
     return engine
 
 
-def _translate(error: psycopg.Error) -> OperatorError:
+def translate(error: psycopg.Error) -> OperatorError:
     """Our error for a server that cannot be reached, or that refuses what worked when it was prepared."""
     text = " ".join(str(error).split())
     if isinstance(error, psycopg.errors.QueryCanceled):

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from dbos_operator.errors import AuthenticationFailedError, DatabaseUnavailableError, UnusableDatabaseError
+from dbos_operator.gateway.connections import translate
 from dbos_operator.gateway.postgres import open_gateway
 from dbos_operator.gateway.protocol import Gateway, GatewayRequest
 from dbos_operator.reasons import Reason
@@ -111,7 +112,5 @@ def test_a_server_that_is_not_there_is_unavailable(opened: Callable[..., Gateway
 
 
 def test_a_refused_password_is_told_apart() -> None:
-    from dbos_operator.gateway.connections import _translate
-
     error = psycopg.OperationalError('connection failed: FATAL:  password authentication failed for user "x"')
-    assert isinstance(_translate(error), AuthenticationFailedError)
+    assert isinstance(translate(error), AuthenticationFailedError)
