@@ -70,10 +70,12 @@ def call_workflow(services: Services, call: Call) -> Plan[Any]:
     In a workflow it is a child, and its result is a step of the parent.
     """
     parent = recording_execution()
-    started = yield from _start(services, call, OwnerToken(new_uuid()))
     if parent is None:
+        started = yield from _start(services, call, OwnerToken(new_uuid()))
         return (yield from _run_or_attach(services, call, started)).unwrap()
-    function_id = parent.next_function_id()
+    # Both IDs before the first wait: calls that run side by side have those of their order.
+    start_id, function_id = parent.next_function_id(), parent.next_function_id()
+    started = yield from _start(services, call, OwnerToken(new_uuid()), function_id=start_id)
     replayed = replay(parent, function_id, GET_RESULT)
     if replayed is not None:
         return replayed.unwrap()
@@ -146,12 +148,12 @@ def insert(record: NewWorkflow, *, policy: str) -> Plan[tuple[WorkflowId, Insert
         return record.workflow_id, insertion
 
 
-def _start(services: Services, call: Call, owner: OwnerToken) -> Plan[Started]:
+def _start(services: Services, call: Call, owner: OwnerToken, *, function_id: int | None = None) -> Plan[Started]:
     def as_started(record: NewWorkflow) -> NewWorkflow:
         # The token of the start is also the first owner's, as every SDK has it.
         return replace(record, status=WorkflowStatusString.PENDING, owner=owner, creator=owner, recovery_attempts=1)
 
-    inserted = yield from _insert(services, call, as_started, policy="reject")
+    inserted = yield from _insert(services, call, as_started, policy="reject", function_id=function_id)
     if not inserted.created:
         return Started(inserted.workflow_id, None)
     return Started(
@@ -175,16 +177,25 @@ class _Inserted:
 
 
 def _insert(
-    services: Services, call: Call, shape: Callable[[NewWorkflow], NewWorkflow], *, policy: str
+    services: Services,
+    call: Call,
+    shape: Callable[[NewWorkflow], NewWorkflow],
+    *,
+    policy: str,
+    function_id: int | None = None,
 ) -> Plan[_Inserted]:
     parent = recording_execution()
-    function_id = None if parent is None else parent.next_function_id()
+    given_id = take_pending_id()  # on a replay too, so that the same start takes it
+    if parent is not None:
+        function_id = function_id or parent.next_function_id()
     if parent is not None and function_id is not None:
         replayed_id = _replayed_child(parent, function_id, call.workflow.name)
         if replayed_id is not None:
             return _Inserted(replayed_id, created=False, serialization=None, deadline_ms=None)
         yield from ensure_owned(parent)
     record = shape(_new_record(services, call, parent, function_id))
+    if given_id is not None:
+        record = replace(record, workflow_id=WorkflowId(given_id))
     try:
         workflow_id, insertion = yield from insert(record, policy=policy)
     except DBOSQueueDeduplicatedError as refusal:
@@ -198,15 +209,15 @@ def _insert(
 
 def _new_record(services: Services, call: Call, parent: Execution | None, function_id: int | None) -> NewWorkflow:
     serialization = call.workflow.serialization or services.serialization
-    workflow_id = take_pending_id()
+    workflow_id = WorkflowId(new_uuid())
     parent_step = None
     if parent is not None and function_id is not None:
-        workflow_id = workflow_id or child_workflow_id(parent.workflow_id, function_id)
+        workflow_id = child_workflow_id(parent.workflow_id, function_id)
         parent_step = ParentStep(
             workflow_id=parent.workflow_id, owner=parent.owner, function_id=function_id, started_at_ms=epoch_ms()
         )
     return NewWorkflow(
-        workflow_id=WorkflowId(workflow_id or new_uuid()),
+        workflow_id=workflow_id,
         status=WorkflowStatusString.ENQUEUED,
         name=call.workflow.name,
         creator=new_uuid(),

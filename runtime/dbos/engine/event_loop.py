@@ -22,16 +22,18 @@ class EventLoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self.stopping = False
-        """Whether stop() was called: tasks that are cancelled then are not at fault."""
+        self._running: set[Future[Any]] = set()
+        """What runs: a loop itself keeps no task alive."""
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine on the loop; a future for its result."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._running_loop())
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return future
 
     def stop(self) -> None:
         """Cancel what still runs and end the thread; a coroutine that blocks the loop is left behind."""
-        self.stopping = True
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None

@@ -31,13 +31,15 @@ def execute(
     execution: Execution,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    *,
+    contain: bool = False,
 ) -> Plan[Outcome]:
-    """Run a workflow and record how it ended; what it gave.
+    """Run a workflow and record how it ended; what it gave. `contain` as for Invoke.
 
     An execution that lost its workflow (cancelled, resumed or recovered meanwhile) records nothing: it
     waits for the outcome that whoever owns the workflow records.
     """
-    record, outcome = yield from run_function(workflow, execution, args, kwargs)
+    record, outcome = yield from run_function(workflow, execution, args, kwargs, contain=contain)
     if record is not None and (yield Write(record)):
         note_end(services, execution, record, outcome)
         return outcome
@@ -49,17 +51,23 @@ def run_function(
     execution: Execution,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    *,
+    contain: bool = False,
 ) -> Plan[tuple[OutcomeRecord | None, Outcome]]:
-    """Run a workflow's function; the record of how it ended, not yet written.
+    """Run a workflow's function; the record of how it ended, not yet written, and what it says.
 
-    No record when the execution lost its workflow.
+    No record when the execution lost its workflow. A result that cannot be stored makes it an error.
     """
     with _execution_scope(execution):
         try:
-            outcome: Outcome = yield Invoke(workflow.function, args, kwargs)
+            outcome: Outcome = yield Invoke(workflow.function, args, kwargs, contain)
         except DBOSBaseException as signal:
             logger.info("This execution of a workflow stops: %s", signal, extra={"workflow_id": execution.workflow_id})
             return None, Outcome()
+    try:
+        return outcome_record(execution, outcome), outcome
+    except Exception as failure:  # noqa: BLE001 -- user classes raise anything when pickled
+        outcome = Outcome(error=failure)
     return outcome_record(execution, outcome), outcome
 
 
@@ -83,19 +91,13 @@ def load_checkpoints(execution: Execution) -> Plan[None]:
 
 
 def outcome_record(execution: Execution, outcome: Outcome) -> OutcomeRecord:
-    """The record of an outcome. A result that cannot be stored makes the workflow an ERROR that says so."""
-    output: str | None = None
+    """The record of an outcome. A value that cannot be stored raises whatever encoding it raises."""
     error = outcome.error
-    if error is None:
-        try:
-            output = encode_value(outcome.value, execution.serialization)
-        except Exception as failure:  # noqa: BLE001 -- user classes raise anything when pickled
-            error = failure
     return OutcomeRecord(
         workflow_id=execution.workflow_id,
         owner=execution.owner,
         status=WorkflowStatusString.SUCCESS if error is None else WorkflowStatusString.ERROR,
-        output=output,
+        output=encode_value(outcome.value, execution.serialization) if error is None else None,
         error=None if error is None else encode_failure(error, execution.serialization),
     )
 

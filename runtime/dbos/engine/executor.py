@@ -55,6 +55,8 @@ class Executor:
         self.threads = WorkerThreads(most=max_threads)
         self.loop = EventLoopThread()
         self._active = 0
+        self._tasks: set[asyncio.Task[Outcome]] = set()
+        """What runs on loops of the application: a loop itself keeps no task alive."""
         self._quiet = threading.Condition(threading.Lock())
         self.on_end: Callable[[str], None] = lambda _queue: None
         """Called with the queue of a claimed workflow that no longer runs here."""
@@ -83,7 +85,7 @@ class Executor:
         assert execution is not None
         note_start(self._services, execution)
         self._begin()
-        plan = execute(self._services, call.workflow, execution, call.args, call.kwargs)
+        plan = execute(self._services, call.workflow, execution, call.args, call.kwargs, contain=True)
         if call.workflow.is_async:
             future: Future[Outcome] = self.loop.run(run_on_loop(plan, self._services))
         else:
@@ -100,7 +102,8 @@ class Executor:
         self._begin()
         plan = execute(self._services, call.workflow, execution, call.args, call.kwargs)
         task = asyncio.get_running_loop().create_task(run_on_loop(plan, self._services))
-        task.add_done_callback(lambda _task: self._end())
+        self._tasks.add(task)
+        task.add_done_callback(self._end_task)
         return task
 
     def hand_back(self) -> list[str]:
@@ -135,9 +138,6 @@ class Executor:
             if ended is not None:
                 self._post(claimed, *ended)
                 posted = True
-        except SystemExit as error:  # a workflow ends its process no more than it ends a thread
-            self._post(claimed, *_broken_off(claimed, error))
-            posted = True
         finally:
             if not posted:
                 self._end(claimed.queue_name)
@@ -149,11 +149,6 @@ class Executor:
             if ended is not None:
                 self._post(claimed, *ended)
                 posted = True
-        except (SystemExit, asyncio.CancelledError) as error:
-            if self.loop.stopping:
-                raise  # the process ends: whoever recovers the workflow goes on
-            self._post(claimed, *_broken_off(claimed, error))
-            posted = True
         except Exception:  # the task's boundary: nobody awaits it
             logger.exception("A workflow's task failed outside of its workflow")
         finally:
@@ -173,7 +168,7 @@ class Executor:
             yield from load_checkpoints(execution)
         waited = max(0, claimed.started_at_ms - claimed.enqueued_at_ms) / 1000
         note_start(self._services, execution, waited_seconds=waited)
-        record, outcome = yield from run_function(function, execution, args, kwargs)
+        record, outcome = yield from run_function(function, execution, args, kwargs, contain=True)
         return None if record is None else (execution, record, outcome)
 
     def _post(self, claimed: ClaimedWorkflow, execution: Execution, record: OutcomeRecord, outcome: Outcome) -> None:
@@ -229,6 +224,10 @@ class Executor:
         with self._quiet:
             self._active += 1
 
+    def _end_task(self, task: asyncio.Task[Outcome]) -> None:
+        self._tasks.discard(task)
+        self._end()
+
     def _end(self, queue: str | None = None) -> None:
         if queue is not None:
             self.on_end(queue)
@@ -254,13 +253,6 @@ def _execution_of(claimed: ClaimedWorkflow) -> Execution:
         queue_name=claimed.queue_name,
         deadline_ms=claimed.deadline_ms,
     )
-
-
-def _broken_off(claimed: ClaimedWorkflow, error: BaseException) -> tuple[Execution, OutcomeRecord, Outcome]:
-    """How a workflow ends whose function raised what is no ordinary exception."""
-    execution = _execution_of(claimed)
-    outcome = Outcome(error=RuntimeError(f"The workflow was broken off by {type(error).__name__}: {error}"))
-    return execution, outcome_record(execution, outcome), outcome
 
 
 def _fields(claimed: ClaimedWorkflow) -> dict[str, Any]:

@@ -67,11 +67,15 @@ def _perform(effect: Effect, storage: Storage) -> Any:
     match effect:
         case Write(record):
             return storage.writer.write(record)
-        case Invoke(function, args, kwargs):
+        case Invoke(function, args, kwargs, contain):
             try:
                 return Outcome(function(*args, **kwargs))
             except Exception as error:  # noqa: BLE001 -- user code raises anything; it is the outcome
                 return Outcome(error=error)
+            except SystemExit as error:
+                if not contain:
+                    raise
+                return _broken_off(error)
         case Read(operation):
             return storage.database.run(operation)
         case Await(future, seconds):
@@ -85,11 +89,17 @@ async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:
     match effect:
         case Write(record):
             return await asyncio.wrap_future(storage.writer.submit(record))
-        case Invoke(function, args, kwargs):
+        case Invoke(function, args, kwargs, contain):
             try:
                 return Outcome(await function(*args, **kwargs))
             except Exception as error:  # noqa: BLE001 -- user code raises anything; it is the outcome
                 return Outcome(error=error)
+            except (SystemExit, asyncio.CancelledError) as error:
+                if not contain and isinstance(error, SystemExit):
+                    raise
+                if _is_cancelled() and not isinstance(error, SystemExit):
+                    raise  # whoever runs the task wants it to end; the workflow is recovered
+                return _broken_off(error)
         case Read(operation):
             return await asyncio.wrap_future(storage.database.submit(operation))
         case Await(future, seconds):
@@ -99,6 +109,16 @@ async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:
         case Wait(seconds):
             await asyncio.sleep(seconds)
     return None
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _broken_off(error: BaseException) -> Outcome:
+    """The outcome of user code that raised what is no ordinary exception."""
+    return Outcome(error=RuntimeError(f"Broken off by {type(error).__name__}: {error}"))
 
 
 def _told(error: BaseException) -> BaseException:

@@ -32,11 +32,15 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Invoke:
-    """Call user code; gives an Outcome. Signals such as a cancellation pass through."""
+    """Call user code; gives an Outcome. Signals such as a cancellation pass through.
+
+    With `contain` SystemExit is an error like others: on a thread of ours it would end the thread, no more.
+    """
 
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    contain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,12 @@ def run_step(
     yield from ensure_owned(execution)
     started_ms, started = epoch_ms(), time.monotonic()
     outcome, attempts = yield from _attempt(step, function_id, args, kwargs)
-    record = checkpoint_record(services, execution, Operated(function_id, step.name, started_ms), outcome)
+    operated = Operated(function_id, step.name, started_ms)
+    try:
+        record = checkpoint_record(services, execution, operated, outcome)
+    except Exception as failure:  # noqa: BLE001 -- user classes raise anything when pickled
+        outcome = Outcome(error=failure)
+        record = checkpoint_record(services, execution, operated, outcome)
     yield from record_checkpoint(execution, record)
     result = "success" if outcome.error is None else "error"
     services.telemetry.emit(StepEnded(step.name, result, time.monotonic() - started, attempts - 1))
@@ -84,7 +89,7 @@ class Operated:
 
 
 def checkpoint_record(services: Services, execution: Execution, operated: Operated, outcome: Outcome) -> StepRecord:
-    """The row of an operation. An output that cannot be stored raises, and the workflow sees that error."""
+    """The row of an operation. An output that cannot be stored raises whatever encoding it raises."""
     serialization = services.serialization
     return StepRecord(
         workflow_id=execution.workflow_id,
@@ -150,8 +155,13 @@ def _attempt(
             return outcome, attempt
         errors.append(outcome.error)
         delay = step.retry.delay_after(attempt)
-        if delay is None or not (yield from _wanted(step, outcome.error)):
+        if delay is None:
             break
+        try:
+            if not (yield from _wanted(step, outcome.error)):
+                break
+        except Exception as failure:  # noqa: BLE001 -- user code raises anything; it is the outcome of the step
+            return Outcome(error=failure), attempt
         yield Wait(delay)
         attempt += 1
     if step.retry.allowed and attempt >= step.retry.attempts:

@@ -14,7 +14,7 @@ from support.postgres import running_postgres
 from support.waiting import eventually
 from support.worker_process import WorkerProcess
 
-APPLICATION = """
+APPLICATION = r"""
 import os, sys, time, threading
 from dbos import DBOS, Queue
 
@@ -27,7 +27,7 @@ def wait_for_file(name):
 
 @DBOS.step()
 def first(name):
-    print("first", name, flush=True)
+    print(f"first {name}\n", end="", flush=True)
     wait_for_file("go")
     return "1"
 
