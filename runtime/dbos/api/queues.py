@@ -28,7 +28,7 @@ OnConflict = Literal["update_if_latest_version", "always_update", "never_update"
 class Queue:
     """A queue: workflows on it start in order, within its limits.
 
-    `Queue(name, …)` declares one; DBOS.launch() writes its row. The row's limits hold in every process.
+    `Queue(name, …)` declares one; its row is written by DBOS.launch(), or at once after it. The row's limits hold in every process.
     A row that a DBOSQueue resource manages keeps the limits of the resource.
     """
 
@@ -47,15 +47,15 @@ class Queue:
 
         `limiter={"limit": n, "period": seconds}` bounds starts. Priorities always work; `priority_enabled`
         is accepted from older code. Raises ValueError naming a limit that cannot be, and for a name that
-        is taken or reserved, and DBOSException after the launch, which would not see it.
+        is taken or reserved, and DBOSException when another application owns the name.
         """
         del priority_enabled
-        if process.application is not None and process.application.engine is not None:
-            raise DBOSException(f"Queue({name!r}) comes after DBOS.launch(): use DBOS.register_queue({name!r}) instead")
         limits = make_limits(
             either_concurrency(concurrency, global_concurrency), worker_concurrency, limiter, polling_interval_sec
         )
         registry.add_queue(name, limits)
+        if process.application is not None and process.application.engine is not None:
+            process.application.engine.declare_queue(name, limits)
         self._describe(name, limits)
 
     @classmethod

@@ -7,6 +7,7 @@ import time
 
 from dbos._error import DBOSInitializationError
 from dbos.core.ids import INTERNAL_QUEUE
+from dbos.core.limits import QueueLimits
 from dbos.engine.executor import Executor
 from dbos.engine.queue_worker import POLL_SECONDS, QueueWorker
 from dbos.engine.registry import Registry
@@ -69,20 +70,28 @@ class Engine:
             self._listener.start()
         self.queues.start()
 
+    def declare_queue(self, name: str, limits: QueueLimits) -> None:
+        """Write the row of a queue that was declared after the start, and serve it."""
+        self._write_queue(name, limits, update=self._runs_latest())
+        self.queues.refresh()
+
+    def _runs_latest(self) -> bool:
+        claimant = self.services.claimant
+        return self.services.database.run(lambda: load_latest_version(claimant.application)) == claimant.version
+
     def _declare_queues(self) -> None:
         """Write the rows of declared queues; an older version than the latest changes none that is there."""
-        database, claimant = self.services.database, self.services.claimant
-        latest = database.run(lambda: load_latest_version(claimant.application)) == claimant.version
+        latest = self._runs_latest()
         for name, limits in self.registry.queues.items():
-            done = database.run(
-                lambda name=name, limits=limits: register_queue(  # type: ignore[misc]
-                    name, limits, claimant.application, update=latest, now_ms=epoch_ms()
-                )
-            )
-            if done.owner is not None:
-                raise DBOSInitializationError(
-                    f"Queue {name!r} belongs to application {done.owner!r}; choose another name"
-                )
+            self._write_queue(name, limits, update=latest)
+
+    def _write_queue(self, name: str, limits: QueueLimits, *, update: bool) -> None:
+        application = self.services.claimant.application
+        done = self.services.database.run(
+            lambda: register_queue(name, limits, application, update=update, now_ms=epoch_ms())
+        )
+        if done.owner is not None:
+            raise DBOSInitializationError(f"Queue {name!r} belongs to application {done.owner!r}; choose another name")
 
     def drain(self, seconds: float) -> bool:
         """Claim nothing more, hand back what has not begun, let the rest finish; whether it did in time."""
