@@ -28,8 +28,8 @@ OnConflict = Literal["update_if_latest_version", "always_update", "never_update"
 class Queue:
     """A queue: workflows on it start in order, within its limits.
 
-    `Queue(name, …)` declares one; its row is written by DBOS.launch(), or at once after it. The row's limits hold in every process.
-    A row that a DBOSQueue resource manages keeps the limits of the resource.
+    `Queue(name, …)` declares one; its row is written by DBOS.launch(), or at once after it. The row's
+    limits hold in every process. A row that a DBOSQueue resource manages keeps the limits of the resource.
     """
 
     def __init__(
