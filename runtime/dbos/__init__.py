@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dbos import error
+    from dbos._serialization import PortableWorkflowError
     from dbos._sys_db import WorkflowStatus
     from dbos.api.app import DBOS
     from dbos.api.client import DBOSClient
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
     from dbos.config.sources import DBOSConfig
     from dbos.core.limits import QueueRateLimit
     from dbos.core.statuses import WorkflowStatusString
-    from dbos.serialization.portable_error import PortableWorkflowError
 
 _HOMES = {
     "DBOS": "dbos.api.app",
     "DBOSClient": "dbos.api.client",
     "DBOSConfig": "dbos.config.sources",
     "EnqueueOptions": "dbos.api.options",
-    "PortableWorkflowError": "dbos.serialization.portable_error",
+    "PortableWorkflowError": "dbos._serialization",
     "Queue": "dbos.api.queues",
     "QueueRateLimit": "dbos.core.limits",
     "SetEnqueueOptions": "dbos.api.options",

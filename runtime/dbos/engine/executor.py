@@ -26,7 +26,9 @@ from dbos.engine.plan import Plan
 from dbos.engine.registry import Registry, WorkflowFunction
 from dbos.engine.services import Services
 from dbos.engine.threads import WorkerThreads
+from dbos.serialization.arguments import restore_times
 from dbos.serialization.decoding import UndecodableError, decode_inputs
+from dbos.serialization.encoding import PORTABLE_JSON
 from dbos.store.dequeue import bury_workflow, release_workflows
 from dbos.store.operation import DatabaseClosedError
 from dbos.store.rows import ClaimedWorkflow, OutcomeRecord
@@ -162,6 +164,8 @@ class Executor:
         execution = _execution_of(claimed)
         try:
             args, kwargs = decode_inputs(claimed.inputs, claimed.serialization)
+            if claimed.serialization == PORTABLE_JSON:
+                args, kwargs = restore_times(function.function, args, kwargs)
         except UndecodableError as error:
             return self._undecodable(claimed, execution, error)
         if claimed.replayed:

@@ -11,7 +11,7 @@ from dbos._error import DBOSAwaitedWorkflowCancelledError, DBOSAwaitedWorkflowMa
 from dbos.core.outcome import Outcome
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.plan import Await, Plan, Read
-from dbos.serialization.decoding import decode_error, decode_value
+from dbos.serialization.decoding import UndecodableError, decode_error, decode_value
 from dbos.store.rows import RecordedResult
 from dbos.store.workflows import load_result
 
@@ -88,9 +88,9 @@ def recorded_outcome(workflow_id: str, result: RecordedResult) -> Outcome | None
     """What a recorded result means to whoever awaits it; None while the workflow is active."""
     match WorkflowStatusString(result.status):
         case WorkflowStatusString.SUCCESS:
-            return Outcome(decode_value(result.output, result.serialization))
+            return _value(workflow_id, result)
         case WorkflowStatusString.ERROR:
-            return Outcome(error=_exception(result))
+            return Outcome(error=_exception(workflow_id, result))
         case WorkflowStatusString.CANCELLED:
             return Outcome(error=DBOSAwaitedWorkflowCancelledError(workflow_id))
         case WorkflowStatusString.MAX_RECOVERY_ATTEMPTS_EXCEEDED:
@@ -99,6 +99,16 @@ def recorded_outcome(workflow_id: str, result: RecordedResult) -> Outcome | None
             return None
 
 
-def _exception(result: RecordedResult) -> Exception:
-    error = decode_error(result.error or "", result.serialization)
+def _value(workflow_id: str, result: RecordedResult) -> Outcome:
+    try:
+        return Outcome(decode_value(result.output, result.serialization))
+    except UndecodableError as error:
+        return Outcome(error=UndecodableError(f"workflow {workflow_id} succeeded; its result cannot be read: {error}"))
+
+
+def _exception(workflow_id: str, result: RecordedResult) -> Exception:
+    try:
+        error = decode_error(result.error or "", result.serialization)
+    except UndecodableError as unread:
+        return UndecodableError(f"workflow {workflow_id} failed with {result.error!r}, which cannot be read: {unread}")
     return error if isinstance(error, Exception) else Exception(f"{type(error).__name__}: {error}")

@@ -12,12 +12,15 @@ import pickle
 from collections.abc import Mapping
 from typing import Any
 
+from dbos._serialization import PortableWorkflowError
 from dbos.serialization.encoding import PORTABLE_JSON, PY_PICKLE
-from dbos.serialization.portable_error import PortableWorkflowError
 
 
 class UndecodableError(ValueError):
-    """Stored text that this process cannot turn into a value."""
+    """Stored text that this process cannot turn into a value. Pickles as ValueError, which every process has."""
+
+    def __reduce__(self) -> tuple[type[ValueError], tuple[str]]:
+        return (ValueError, (str(self),))
 
 
 def decode_value(text: str | None, serialization: str | None) -> Any:

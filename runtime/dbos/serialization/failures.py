@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dbos.serialization.decoding import UndecodableError, decode_error
-from dbos.serialization.encoding import PORTABLE_JSON, encode_error
+from dbos.serialization.encoding import PORTABLE_JSON, PY_PICKLE, encode_error
 
 
 def encode_failure(error: BaseException, serialization: str | None) -> str:
     """An exception as stored text that can be read back, whatever the exception holds.
 
-    One that does not survive the round trip is stored as `Exception("<Type>: <text>")`.
+    One that does not survive the round trip is stored as `Exception("<Type>: <text>")`; in a row whose
+    format this process cannot write, as portable JSON.
     """
+    if serialization not in {None, PY_PICKLE}:
+        serialization = PORTABLE_JSON
     try:
         text = encode_error(error, serialization)
         if serialization != PORTABLE_JSON:

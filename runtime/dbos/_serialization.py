@@ -1,4 +1,4 @@
-"""The error of a workflow that was written in portable JSON, by an SDK of any language."""
+"""PortableWorkflowError, under the path that pickled step results of every DBOS for Python name."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ class PortableWorkflowError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def __repr__(self) -> str:
+        return (
+            f"PortableWorkflowError(message={self.message!r}, name={self.name!r}, "
+            f"code={self.code!r}, data={self.data!r})"
+        )
