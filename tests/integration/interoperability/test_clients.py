@@ -1,15 +1,17 @@
-"""Either client enqueues to either worker, and both read the results."""
+"""Either client, or plain SQL, enqueues to either worker, and both clients read the results."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from dbos import DBOSClient, EnqueueOptions, WorkflowStatus
+from dbos import DBOSClient, EnqueueOptions, PortableWorkflowError, WorkflowStatus
 from integration.interoperability.parties import (
+    POLL_SECONDS,
     Database,
     OfficialClient,
     official_worker,
@@ -57,7 +59,7 @@ def read_by_both(database: Database, official: OfficialClient, client: DBOSClien
         ours, theirs = our_outcome(client, workflow_id), official.outcome(database.url, workflow_id)
         assert ours.get("value") == theirs.get("value")
         assert ours.get("raised") == theirs.get("raised")
-        if not str(ours.get("raised")).startswith("dbos."):  # each runtime has its own sentences
+        if not str(ours.get("raised")).startswith("dbos._error."):  # each runtime has its own sentences
             assert ours.get("text") == theirs.get("text")
         return ours
 
@@ -123,3 +125,66 @@ def test_both_clients_tell_the_same_of_a_workflow_that_the_other_party_ran(
     ours["input"]["args"] = list(ours["input"]["args"])  # theirs came as JSON
     assert ours == theirs
     assert (ours["status"], ours["output"]) == ("SUCCESS", "STATUS status")
+
+
+PORTABLE = [
+    ("greet", ["ada"], {"times": 2}),
+    ("echo", [1, None, "ü", [True, 1.5]], {"deep": {"er": []}}),
+    ("echo", [], {}),
+    ("whisper", ["A", "B"], {}),
+    ("exotic", ["2026-01-31", "2026-01-31T12:30:00.250Z"], {"plain": "2026-01-31"}),
+    ("unportable", [], {}),
+    ("refuse", ["no"], {}),
+    ("misread", [], {}),
+    ("exhaust", [], {}),
+    ("greet", [], {"nobody": 1}),
+]
+OWN_SENTENCES = {"unportable", "exhaust"}
+"""Where the message is the runtime's, and each has its own."""
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kwargs"), PORTABLE, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_plain_sql_enqueues_and_portable_results_come_back(
+    database: Database, read_by_both: Read, name: str, args: list[Any], kwargs: dict[str, Any]
+) -> None:
+    stored, outcomes = [], []
+    for kind in ("ours", "theirs"):
+        statement = """SELECT dbos.enqueue_workflow(%s, %s, %s::json[], %s::json) AS id"""
+        positional = [json.dumps(value) for value in args]
+        (row,) = database.rows(statement, name, f"{kind}-queue", positional, json.dumps(kwargs))
+        outcomes.append(read_by_both(row["id"]))
+        stored.append(_portable_records(database, row["id"]))
+    if name in OWN_SENTENCES:
+        for outcome, record in zip(outcomes, stored, strict=True):
+            outcome["text"] = record["error"] = json.loads(record["error"])["name"]
+    assert outcomes[0] == outcomes[1]
+    assert stored[0] == stored[1]
+    assert stored[0]["serialization"] == "portable_json"
+
+
+def test_a_portable_error_tells_name_message_code_and_data(database: Database, client: DBOSClient) -> None:
+    statement = """SELECT dbos.enqueue_workflow('refuse', 'ours-queue', ARRAY['"sql"']::json[]) AS id"""
+    (row,) = database.rows(statement)
+    with pytest.raises(PortableWorkflowError) as caught:
+        client.retrieve_workflow(row["id"]).get_result(polling_interval_sec=POLL_SECONDS)
+    assert (caught.value.name, caught.value.message, caught.value.code, caught.value.data) == (
+        "RefusedError",
+        "('sql', 7)",
+        7,
+        {"reason": "sql"},
+    )
+
+
+def _portable_records(database: Database, workflow_id: str) -> dict[str, Any]:
+    """What is stored of a workflow, as text."""
+    row = database.workflow(workflow_id)
+    (payload,) = database.rows("SELECT output, error FROM dbos.workflow_output WHERE workflow_uuid = %s", workflow_id)
+    steps = database.rows(
+        "SELECT function_id, function_name, output, error IS NULL AS fine, serialization"
+        "  FROM dbos.operation_outputs WHERE workflow_uuid = %s ORDER BY function_id",
+        workflow_id,
+    )
+    columns = ("status", "serialization", "recovery_attempts", "attributes", "authenticated_roles")
+    return {**{column: row[column] for column in columns}, **payload, "steps": steps}

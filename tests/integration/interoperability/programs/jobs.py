@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from board import note, wait_for_gate
@@ -94,6 +96,26 @@ def leave(name: str) -> str:
 def pass_gate(name: str) -> str:
     """A short step, one that waits for a gate, one behind it."""
     return ":".join([loud(name), enter(name), leave(name)])
+
+
+@DBOS.workflow(name="family")
+def family(name: str) -> list[str]:
+    """A child in the background, then one as a function call."""
+    background = DBOS.start_workflow(pass_gate, name)
+    return [pass_gate(name), background.get_result()]
+
+
+@DBOS.workflow(name="exotic")
+def exotic(day: date, when: datetime, *, plain: str) -> dict[str, Any]:
+    """Values that portable JSON has a form for, though JSON has none."""
+    told = [type(day).__name__, type(when).__name__, type(plain).__name__]
+    return {"told": told, "when": when, "day": day, "much": Decimal("1.50"), "many": (1, 2), "ü": {3}}
+
+
+@DBOS.workflow(name="unportable")
+def unportable() -> object:
+    """A value that portable JSON has no form for."""
+    return object
 
 
 @DBOS.workflow(name="sign")
