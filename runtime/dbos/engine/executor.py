@@ -62,8 +62,8 @@ class Executor:
         self._quiet = threading.Condition(threading.Lock())
         self.on_end: Callable[[str], None] = lambda _queue: None
         """Called with the queue of a claimed workflow that no longer runs here."""
-        self.on_unknown: Callable[[str], None] = lambda _name: None
-        """Called with a workflow name that has no function here."""
+        self.on_unknown: Callable[[str], None] = lambda _key: None
+        """Called with the key of a function that is not here."""
 
     def dispatch(self, claimed: list[ClaimedWorkflow]) -> None:
         """Run claimed workflows, in the order given."""
@@ -211,11 +211,12 @@ class Executor:
         return True
 
     def _refuse_unknown(self, claimed: list[ClaimedWorkflow]) -> None:
-        for name in sorted({workflow.name for workflow in claimed}):
-            self.on_unknown(name)
+        for workflow in {workflow.function_key: workflow for workflow in claimed}.values():
+            self.on_unknown(workflow.function_key)
             logger.warning(
-                "No function is registered for workflow %r here; its runs stay ENQUEUED for processes that have it",
-                name,
+                "No function is registered for workflow %r%s here; its runs stay ENQUEUED for processes that have it",
+                workflow.name,
+                "" if workflow.class_name is None else f" of class {workflow.class_name!r}",
             )
         self._services.database.run(lambda: release_workflows(claimed))
         for workflow in claimed:

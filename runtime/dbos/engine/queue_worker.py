@@ -31,7 +31,7 @@ BACKLOG_SECONDS = 0.01
 CONFLICT_SECONDS = 0.03
 """Mean wait after another executor was faster at a shared limit."""
 UNKNOWN_BACKOFF_SECONDS = (5.0, 60.0)
-"""How long a name without a function is left to other processes: the first time, and at most."""
+"""How long a function that is not here is left to other processes: the first time, and at most."""
 
 Dispatch = Callable[[list[ClaimedWorkflow]], None]
 
@@ -96,12 +96,12 @@ class QueueWorker:
                 self._hot.add(queue)
                 self._wake.notify()
 
-    def skip(self, name: str) -> None:
-        """Leave workflows of a name to other processes for a while, longer each time."""
+    def skip(self, key: str) -> None:
+        """Leave workflows of a function to other processes for a while, longer each time."""
         first, longest = UNKNOWN_BACKOFF_SECONDS
-        _, before = self._skipped.get(name, (0.0, 0.0))
+        _, before = self._skipped.get(key, (0.0, 0.0))
         pause = min(max(first, before * 2), longest)
-        self._skipped[name] = (time.monotonic() + pause, pause)
+        self._skipped[key] = (time.monotonic() + pause, pause)
 
     def shares_limits(self, queue: str) -> bool:
         """Whether other executors wait for slots that end here."""
@@ -182,7 +182,7 @@ class QueueWorker:
         if limit < 1:
             return
         owner = OwnerToken(new_uuid())
-        request = ClaimRequest(queue=queue, limits=row.limits, owner=owner, limit=limit, skipped=self._skipped_names())
+        request = ClaimRequest(queue=queue, limits=row.limits, owner=owner, limit=limit, skipped=self._skipped_keys())
         rows = self._take(claim_statement(request, self._services.claimant, now_ms=epoch_ms()), row.limits)
         if rows is None:
             self._retry_at[queue] = time.monotonic() + random.uniform(0.5, 1.5) * CONFLICT_SECONDS  # noqa: S311
@@ -206,9 +206,9 @@ class QueueWorker:
                 raise
             return None
 
-    def _skipped_names(self) -> list[str]:
+    def _skipped_keys(self) -> list[str]:
         now = time.monotonic()
-        return [name for name, (until, _) in self._skipped.items() if until > now]
+        return [key for key, (until, _) in self._skipped.items() if until > now]
 
 
 def _single(statement: Statement) -> Operation[list[Row]]:

@@ -24,7 +24,7 @@ class Claimant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
-    """What to claim: at most `limit` workflows of a queue, but none with the `skipped` names."""
+    """What to claim: at most `limit` workflows of a queue, but none of the functions whose keys are `skipped`."""
 
     queue: str
     limits: QueueLimits

@@ -139,6 +139,11 @@ class ClaimedWorkflow:
     previous_executor: str | None
     previous_deadline_ms: int | None
 
+    @property
+    def function_key(self) -> str:
+        """What tells the function of this workflow from others: its name, class and instance."""
+        return "\x1f".join(part for part in (self.name, self.class_name, self.config_name) if part)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueRow:

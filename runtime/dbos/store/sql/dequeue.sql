@@ -10,7 +10,7 @@ SELECT workflow_uuid, application_version, application_name, executor_id, workfl
               WHERE application_name = :application OR application_name IS NULL
               ORDER BY version_timestamp DESC LIMIT 1), :version)))
    AND (application_name = :application OR application_name IS NULL)
-   AND (name IS NULL OR NOT name = ANY(:skipped))
+   AND NOT concat_ws(chr(31), NULLIF(name, ''), NULLIF(class_name, ''), NULLIF(config_name, '')) = ANY(:skipped)
  ORDER BY priority, created_at
 
 -- claimed
