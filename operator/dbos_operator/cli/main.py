@@ -15,6 +15,10 @@ COMMANDS = {"local": "dbos_operator.cli.local", "run": "dbos_operator.cli.run"}
 """Loaded when they are called: the Kubernetes client alone takes a second, which `local` need not spend."""
 
 
+EXTRA = {"aiohttp", "jsonschema", "kopf", "kubernetes", "rich", "watchfiles"}
+"""What the extra `operator` brings, and the runtime alone does not."""
+
+
 class CommandGroup(click.Group):
     """Commands by the module that holds them."""
 
@@ -54,4 +58,12 @@ def run_command(arguments: Sequence[str]) -> int:
     except OperatorError as error:
         click.echo(f"dbos-operator: {error}", err=True)
         return 1
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise
+        click.echo(
+            f"dbos-operator: {error.name} is not installed; install it with: pip install 'dbos-operator[operator]'",
+            err=True,
+        )
+        return 2
     return status if isinstance(status, int) else 0
