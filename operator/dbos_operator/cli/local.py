@@ -25,10 +25,11 @@ from dbos_operator.local.state import StateFolder
 from dbos_operator.local.watching import follow_folder, follow_pod_files, wait_until
 from dbos_operator.loop.desired import DesiredState
 from dbos_operator.loop.operator import Operator
+from dbos_operator.observability.address import Address
 from dbos_operator.observability.logs import LogFormat, configure_logging
 from dbos_operator.observability.metrics import OperatorMetrics
 from dbos_operator.observability.probes import ProbeResult
-from dbos_operator.observability.server import Address, EndpointServer, Routes, metrics_routes, probe_routes
+from dbos_operator.observability.server import EndpointServer, Routes, metrics_routes, probe_routes
 from dbos_operator.settings import OperatorSettings
 
 SOURCE = "dbos-operator"

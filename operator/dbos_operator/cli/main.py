@@ -15,7 +15,7 @@ COMMANDS = {"local": "dbos_operator.cli.local", "run": "dbos_operator.cli.run"}
 """Loaded when they are called: the Kubernetes client alone takes a second, which `local` need not spend."""
 
 
-EXTRA = {"aiohttp", "jsonschema", "kopf", "kubernetes", "rich", "watchfiles"}
+EXTRA = {"aiohttp", "jsonschema", "kopf", "kubernetes", "watchfiles"}
 """What the extra `operator` brings, and the runtime alone does not."""
 
 

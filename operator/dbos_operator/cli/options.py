@@ -11,8 +11,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from dbos_operator.observability.address import Address, parse_address
 from dbos_operator.observability.logs import LogFormat
-from dbos_operator.observability.server import Address, parse_address
 from dbos_operator.resources.duration import parse_duration
 from dbos_operator.resources.identity import ObjectKey
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from dbos_operator.errors import OperatorError
+from dbos_operator.observability.address import Address
 from dbos_operator.observability.probes import ProbeResult
 
 logger = logging.getLogger(__name__)
@@ -23,29 +23,6 @@ Routes = Mapping[str, Handler]
 
 class AddressInUseError(OperatorError):
     """An address that another process holds, or that this machine does not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen. An empty host: on every interface; port 0: on any free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """`:9464`, `127.0.0.1:9464` or `[::1]:9464`; ValueError for anything else."""
-    host, separator, port = text.strip().rpartition(":")
-    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"not an address: {text!r}")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"not an address: {text!r}")
-    return Address(host, int(port))
 
 
 def metrics_routes(registry: CollectorRegistry) -> Routes:

@@ -11,8 +11,8 @@ from dbos_operator.cli import run as run_module
 from dbos_operator.cli.main import run_command
 from dbos_operator.cli.options import RunOptions
 from dbos_operator.errors import ClusterConfigurationError, ClusterError
+from dbos_operator.observability.address import Address
 from dbos_operator.observability.logs import LogFormat
-from dbos_operator.observability.server import Address
 from dbos_operator.resources.identity import ObjectKey
 
 

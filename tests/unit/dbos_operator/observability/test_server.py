@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dbos_operator.observability.address import Address, parse_address
 from dbos_operator.observability.probes import ProbeResult
-from dbos_operator.observability.server import Address, parse_address
 
 
 @pytest.mark.parametrize(
