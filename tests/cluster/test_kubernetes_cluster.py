@@ -197,6 +197,7 @@ async def test_a_repeated_event_is_counted(cluster: KubernetesCluster, queue: Id
     for _ in range(3):
         await cluster.post_event(queue, EventType.WARNING, "NameTaken", "the row belongs to somebody else")
     await cluster.post_event(queue, EventType.NORMAL, "Created", "created the row")
+    await cluster.drain_events()
 
     events = {event["reason"]: event for event in kubectl.get("events")}
     assert events["NameTaken"]["count"] == 3
@@ -208,8 +209,10 @@ async def test_an_event_that_the_server_has_forgotten_is_posted_anew(
     cluster: KubernetesCluster, queue: Identity, kubectl: Kubectl
 ) -> None:
     await cluster.post_event(queue, EventType.NORMAL, "Created", "created the row")
+    await cluster.drain_events()
     kubectl("delete", "events", "--all")
     await cluster.post_event(queue, EventType.NORMAL, "Created", "created the row")
+    await cluster.drain_events()
 
     assert [event["count"] for event in kubectl.get("events")] == [1]
 
@@ -220,6 +223,7 @@ async def test_an_event_that_is_refused_is_not_an_error(
     nobody = await connect(control_plane.kubeconfig_for(RESTRICTED_USER))
 
     await nobody.post_event(queue, EventType.NORMAL, "Created", "created the row")
+    await nobody.drain_events()
 
     assert "event could not be posted" in caplog.text
 

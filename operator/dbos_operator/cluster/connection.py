@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client import Configuration
@@ -74,10 +76,21 @@ async def load_configuration(source: ConnectionSource) -> Configuration:
         where = "service account" if path is None else f"kubeconfig {path}"
         detail = " ".join(str(error).split())
         raise ClusterConfigurationError(f"{where} cannot be used: {detail}") from error
+    configuration.proxy = configuration.proxy or environment_proxy(configuration.host)
+    # Otherwise every request would look for proxies and for ~/.netrc, in a thread of its own.
+    configuration.client_session_kwargs = {"trust_env": False}
     if BEARER in configuration.api_key:
         # A token file usually ends with a line break, which no header may contain.
         configuration.api_key[BEARER] = configuration.api_key[BEARER].strip()
     return configuration
+
+
+def environment_proxy(server: str) -> str | None:
+    """The proxy that HTTPS_PROXY and NO_PROXY ask for on the way to this server."""
+    address = urlsplit(server)
+    if not address.hostname or proxy_bypass(address.hostname):
+        return None
+    return getproxies().get(address.scheme)
 
 
 def credentials_of(configuration: Configuration) -> Credentials:

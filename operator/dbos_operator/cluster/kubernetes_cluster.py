@@ -45,7 +45,8 @@ class KubernetesCluster:
         self._cluster_id: ClusterId | None = None
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Post the last Events and give the connections back."""
+        await self._events.close()
         await self.api.close()
 
     async def cluster_id(self) -> ClusterId:
@@ -103,8 +104,12 @@ class KubernetesCluster:
         await status_calls.set_finalizers(self.api, identity, finalizers)
 
     async def post_event(self, identity: Identity, event_type: EventType, reason: str, message: str) -> None:
-        """Post an Event about one of our objects. Best effort: a refusal is logged, never raised."""
-        await self._events.post(identity, event_type, reason, message)
+        """Post an Event about one of our objects. Best effort: posted soon, a refusal is logged."""
+        self._events.post(identity, event_type, reason, message)
+
+    async def drain_events(self) -> None:
+        """Return when every Event that was reported has been posted or refused."""
+        await self._events.drain()
 
     async def _list(self, api: str, plural: str) -> Sequence[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []

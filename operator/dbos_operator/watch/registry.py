@@ -9,6 +9,7 @@ import kopf
 
 from dbos_operator.cluster.connection import Credentials
 from dbos_operator.resources.identity import GROUP
+from dbos_operator.watch.forgetful import NoDiffBase, NoProgress
 from dbos_operator.watch.intake import Intake
 from dbos_operator.watch.kinds import WATCHED, WatchedKind
 
@@ -60,11 +61,10 @@ def build_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 60.0
     settings.networking.connect_timeout = 5.0
     settings.networking.error_backoffs = EndlessBackoffs()
-    settings.networking.trust_env = True
-    # Never written by handlers of events; on our own domain, so that kopf takes no other operator's marks for its own.
+    # Never written by handlers of events; on our own domain, so that kopf takes nobody's mark for its own.
     settings.persistence.finalizer = f"{GROUP}/watch"
-    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    settings.persistence.progress_storage = NoProgress()
+    settings.persistence.diffbase_storage = NoDiffBase()
     return settings
 
 
@@ -80,5 +80,4 @@ def connection_info(credentials: Credentials) -> kopf.ConnectionInfo:
         certificate_path=credentials.certificate_file,
         private_key_path=credentials.key_file,
         proxy_url=credentials.proxy,
-        trust_env=True,
     )

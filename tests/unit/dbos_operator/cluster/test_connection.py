@@ -10,6 +10,7 @@ import yaml
 from dbos_operator.cluster.connection import (
     ConnectionSource,
     credentials_of,
+    environment_proxy,
     load_configuration,
     locate_kubeconfig,
 )
@@ -69,6 +70,25 @@ def test_outside_a_pod_the_file_in_the_home_folder_is_used(tmp_path: Path) -> No
 def test_no_cluster_at_all_is_an_error_that_lists_what_would_do(tmp_path: Path) -> None:
     with pytest.raises(ClusterConfigurationError, match=r"--kubeconfig, KUBECONFIG, .*\.kube/config"):
         locate_kubeconfig(ConnectionSource(), {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("server", "proxy"),
+    [
+        ("https://api.example.org:6443", "http://proxy:3128"),
+        ("https://api.inside.test:6443", None),
+        ("http://127.0.0.1:8001", None),
+    ],
+)
+def test_the_proxy_of_the_environment_is_used_where_it_applies(
+    monkeypatch: pytest.MonkeyPatch, server: str, proxy: str | None
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.test,localhost")
+
+    assert environment_proxy(server) == proxy
 
 
 async def test_a_token_file_may_end_with_a_line_break(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dbos_operator.cluster.events import (
     REFILL,
     REMEMBERED,
     EventBook,
+    Letter,
     Occurrence,
     Series,
     event_body,
@@ -69,7 +70,7 @@ def test_an_event_names_its_object_and_its_reporter() -> None:
         created_at=NOON,
     )
 
-    body = event_body(identity, an_occurrence(), name="emails.1", instance="pod-1", now=NOON)
+    body = event_body(Letter(identity, an_occurrence(), NOON), name="emails.1", instance="pod-1")
 
     assert body["involvedObject"]["kind"] == "DBOSQueue"
     assert body["involvedObject"]["name"] == "emails"
