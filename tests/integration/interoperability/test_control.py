@@ -62,7 +62,7 @@ def test_a_cancelled_workflow_stops_at_its_next_step_and_can_be_resumed(
     after = enqueue("pass_gate", "cancelled")  # ends after the cancelled one had every chance to go on
     assert official.outcome(database.url, after) == {"value": "CANCELLED:cancelled:cancelled"}
     assert database.workflow(workflow_id) == row
-    assert database.notes(workflow_id) == ["entered"]
+    assert database.notes(workflow_id) == ["shouted", "entered"]
     assert official.outcome(database.url, workflow_id)["raised"] == CANCELLED
     assert our_outcome(client, workflow_id)["raised"] == CANCELLED
 
@@ -70,7 +70,7 @@ def test_a_cancelled_workflow_stops_at_its_next_step_and_can_be_resumed(
     assert our_outcome(client, workflow_id) == official.outcome(database.url, workflow_id)
     row = database.workflow(workflow_id)
     assert (row["status"], row["recovery_attempts"], row["executor_id"]) == ("SUCCESS", 1, "worker")
-    assert database.notes(workflow_id) == ["entered", "entered", "left"]
+    assert database.notes(workflow_id) == ["shouted", "entered", "entered", "left"]
 
 
 def test_resuming_a_running_workflow_moves_it_and_its_first_execution_records_nothing(
@@ -80,11 +80,15 @@ def test_resuming_a_running_workflow_moves_it_and_its_first_execution_records_no
     database.wait_for_note(workflow_id, "entered")
     first = database.workflow(workflow_id)["owner_xid"]
     official.call(database.url, "client.resume_workflow(id) and None", id=workflow_id)
-    eventually(lambda: database.notes(workflow_id), lambda notes: notes == ["entered"] * 2, what="second execution")
+    eventually(
+        lambda: database.notes(workflow_id),
+        lambda notes: notes == ["shouted", "entered", "entered"],
+        what="second execution",
+    )
     assert database.workflow(workflow_id)["owner_xid"] not in {first, None}
     database.open_gate("moved")
     assert our_outcome(client, workflow_id) == {"value": "MOVED:moved:moved"}
-    assert database.notes(workflow_id) == ["entered", "entered", "left"]
+    assert database.notes(workflow_id) == ["shouted", "entered", "entered", "left"]
 
 
 def test_a_timeout_of_the_client_cancels_the_running_workflow(
@@ -98,7 +102,7 @@ def test_a_timeout_of_the_client_cancels_the_running_workflow(
     database.open_gate("timed")
     assert official.outcome(database.url, workflow_id)["raised"] == CANCELLED
     assert our_outcome(client, workflow_id)["raised"] == CANCELLED
-    assert database.notes(workflow_id) == ["entered"]
+    assert database.notes(workflow_id) == ["shouted", "entered"]
 
 
 def test_a_delayed_workflow_runs_after_its_delay(database: Database, client: DBOSClient, enqueue: Any) -> None:
@@ -123,8 +127,10 @@ def test_a_workflow_without_a_function_goes_back_and_others_proceed(
         what="a workflow that was put back",
     )
     assert {**row, "updated_at": 0} == {**before, "updated_at": 0}
-    known = enqueue("sign", queue="one")
-    assert our_outcome(client, known) == {"value": "ours"}
+    for known in (enqueue("sign", queue="one"), enqueue("echo", queue="one")):
+        assert "value" in our_outcome(client, known)
+        row = database.workflow(known)
+        assert row["started_at_epoch_ms"] - row["created_at"] < 4000
     assert database.workflow(stranger)["recovery_attempts"] == 0
     database.execute("DELETE FROM dbos.workflow_status WHERE workflow_uuid = %s", stranger)
 

@@ -78,6 +78,13 @@ def jam() -> None:
 
 
 @DBOS.step()
+def shout(text: str) -> str:
+    """A step that tells each time it runs."""
+    note(DBOS.workflow_id, "shouted")
+    return text.upper()
+
+
+@DBOS.step()
 def enter(name: str) -> str:
     """A step that ends when its gate opens."""
     note(DBOS.workflow_id, "entered")
@@ -95,7 +102,7 @@ def leave(name: str) -> str:
 @DBOS.workflow(name="pass_gate")
 def pass_gate(name: str) -> str:
     """A short step, one that waits for a gate, one behind it."""
-    return ":".join([loud(name), enter(name), leave(name)])
+    return ":".join([shout(name), enter(name), leave(name)])
 
 
 @DBOS.workflow(name="family")
