@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from dbos_operator.decide.child import ChildPlan
 from dbos_operator.decide.rows import Columns
@@ -30,6 +31,12 @@ _SCHEMA = frozenset(
 )
 
 
+@lru_cache(maxsize=16384)
+def _ready(reason: Reason, message: str) -> tuple[Condition, ...]:
+    """Made once: nearly every resource says the same at every pass."""
+    return ready(reason, message)
+
+
 def problem_conditions(problem: Problem) -> tuple[Condition, ...]:
     """Not ready: until it heals, or until somebody acts."""
     told = reconciling if problem.reason in _HEALS else stalled
@@ -55,8 +62,8 @@ def child_conditions(child: ChildPlan, outcome: Outcome) -> tuple[Condition, ...
     if problem is not None:
         return problem_conditions(problem)
     if child.suspended:
-        return ready(Reason.SUSPENDED, f"the row {child.row_name!r} is paused{_adopted(child)}")
-    return ready(Reason.RECONCILED, f"the row {child.row_name!r} is as this resource says{_adopted(child)}")
+        return _ready(Reason.SUSPENDED, f"the row {child.row_name!r} is paused{_adopted(child)}")
+    return _ready(Reason.RECONCILED, f"the row {child.row_name!r} is as this resource says{_adopted(child)}")
 
 
 def _open(child: ChildPlan, outcome: Outcome) -> Problem | None:

@@ -44,6 +44,9 @@ _A_MOMENT = timedelta(milliseconds=2)
 """A timer may ring a little early; what is due then would be missed until the next tick."""
 
 
+_SHORTEST_SLEEP = 0.01
+
+
 class DatabaseLoop:
     """Brings one system database and its workers in line with the resources, again and again."""
 
@@ -93,6 +96,7 @@ class DatabaseLoop:
                     await self.tick()
                 except Exception:  # the boundary of the task: the next pass may well succeed
                     logger.exception("a pass failed", extra={"database": str(self.key)})
+                    self._next_due = None
                 self.passes += 1
                 await self._sleep()
         finally:
@@ -225,7 +229,7 @@ class DatabaseLoop:
         seconds = self._parts.settings.tick.total_seconds()
         if self._next_due is not None:
             due = (self._next_due + _A_MOMENT - self._parts.clock()).total_seconds()
-            seconds = min(seconds, max(due, 0.0))
+            seconds = min(seconds, max(due, _SHORTEST_SLEEP))
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

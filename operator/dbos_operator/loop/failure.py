@@ -38,7 +38,7 @@ def failure_drafts(assignment: Assignment, error: OperatorError, now: datetime) 
     """The database with what is wrong, and its resources as not ready: one patch each, however long it lasts."""
     database = assignment.database
     status = DatabaseStatus(generation=database.identity.generation, conditions=database_failure(error))
-    yield Draft(database, partial(render_database, status, now=now))
+    yield Draft(database, partial(render_database, status, now=now), status)
     conditions = child_of_failed_database(database.identity.key, error.reason)
     for child in assignment.view.children:
         if child.identity.deleting_since is None:
@@ -59,7 +59,7 @@ def stray_draft(stray: Stray, now: datetime) -> Draft:
     if stray.child is not None:
         return child_draft(stray.child, conditions, now)
     status = DatabaseStatus(generation=stray.resource.identity.generation, conditions=conditions)
-    return Draft(stray.resource, partial(render_database, status, now=now))
+    return Draft(stray.resource, partial(render_database, status, now=now), status)
 
 
 def stray_notice(stray: Stray, reporter: Reporter) -> Notice | None:
@@ -74,7 +74,7 @@ def child_draft(
     generation = child.identity.generation
     if child.identity.kind is Kind.SCHEDULE:
         schedule = ScheduleStatus(generation=generation, conditions=conditions)
-        return Draft(child, partial(render_schedule, schedule, now=now))
+        return Draft(child, partial(render_schedule, schedule, now=now), schedule)
     spec = child.spec
     scaling = None
     if isinstance(spec, QueueSpec) and spec.scaling is not None:
@@ -83,7 +83,7 @@ def child_draft(
         if workload is not None:
             scaling = ScalingStatus(replicas=workload.replicas, wanted=workload.replicas)
     queue = QueueStatus(generation=generation, conditions=conditions, scaling=scaling)
-    return Draft(child, partial(render_queue, queue, now=now))
+    return Draft(child, partial(render_queue, queue, now=now), queue)
 
 
 async def let_go(children: Iterable[Child], cluster: Cluster, reporter: Reporter, why: str, now: datetime) -> None:

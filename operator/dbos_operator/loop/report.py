@@ -54,17 +54,18 @@ class Pass:
 
 def drafts(done: Pass, next_runs: NextRuns) -> Iterator[Draft]:
     """The status of the database and of each of its resources."""
-    yield Draft(done.assignment.database, partial(render_database, _database(done), now=done.now))
+    database = _database(done)
+    yield Draft(done.assignment.database, partial(render_database, database, now=done.now), database)
     for child in done.plan.children:
         if child.deleting and not child.waits_for:
             continue  # on its way out: nobody waits for its status
         conditions = child_conditions(child, done.outcome)
         if isinstance(child.resource.spec, QueueSpec):
             queue = _queue(child, child.resource.spec, conditions, done)
-            yield Draft(child.resource, partial(render_queue, queue, now=done.now))
+            yield Draft(child.resource, partial(render_queue, queue, now=done.now), queue)
         else:
             schedule = _schedule(child, conditions, done, next_runs)
-            yield Draft(child.resource, partial(render_schedule, schedule, now=done.now))
+            yield Draft(child.resource, partial(render_schedule, schedule, now=done.now), schedule)
 
 
 def notices(done: Pass, reporter: Reporter) -> Iterator[Notice]:

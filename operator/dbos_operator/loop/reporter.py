@@ -17,7 +17,7 @@ from dbos_operator.resources.conditions import Condition, ConditionType, Truth
 from dbos_operator.resources.identity import Identity, Uid
 from dbos_operator.resources.resource import Resource
 from dbos_operator.resources.specs import DatabaseSpec
-from dbos_operator.resources.status import contract_changed, status_patch, telemetry_changed
+from dbos_operator.resources.status import contract_changed, status_differs, status_patch
 from dbos_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ class Draft:
 
     resource: Child | Resource[DatabaseSpec]
     render: Render
+    content: object = None
+    """Equal for two drafts of one object that say the same: what was not worth writing is not made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Reporter:
         self.limit = asyncio.Semaphore(settings.parallel_writes)
         """Calls in flight, for everything that a pass asks of the API at once."""
         self._shown: dict[Uid, _Shown] = {}
+        self._nothing_new: dict[Uid, tuple[object, Mapping[str, Any]]] = {}
         self._posted: dict[tuple[Uid, Reason], datetime] = {}
 
     async def report(self, drafts: Iterable[Draft], notices: Iterable[Notice], now: datetime) -> int:
@@ -85,9 +88,13 @@ class Reporter:
         trouble: list[OperatorError] = []
         writes = []
         for draft in drafts:
-            old = self._current(draft.resource)
+            uid, old = draft.resource.identity.uid, self._current(draft.resource)
+            if draft.content is not None and self._says_nothing_new(uid, draft.content, old):
+                continue
             new = draft.render(old)
-            if self._is_worth_writing(draft.resource.identity.uid, old, new, now):
+            if not status_differs(old, new):
+                self._nothing_new[uid] = (draft.content, old)
+            elif self._is_due_to_be_written(uid, old, new, now):
                 writes.append(self._write(draft.resource.identity, old, _Write(new, now, trouble)))
         written, *_ = await asyncio.gather(
             asyncio.gather(*writes), asyncio.gather(*(self._post(notice) for notice in due))
@@ -101,6 +108,7 @@ class Reporter:
     def forget(self, living: frozenset[Uid]) -> None:
         """Drop what is remembered of objects that are gone."""
         self._shown = {uid: shown for uid, shown in self._shown.items() if uid in living}
+        self._nothing_new = {uid: known for uid, known in self._nothing_new.items() if uid in living}
         self._posted = {key: moment for key, moment in self._posted.items() if key[0] in living}
 
     def _current(self, resource: Child | Resource[DatabaseSpec]) -> Mapping[str, Any]:
@@ -110,13 +118,16 @@ class Reporter:
             return shown.status
         return resource.status
 
-    def _is_worth_writing(self, uid: Uid, old: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> bool:
+    def _says_nothing_new(self, uid: Uid, content: object, old: Mapping[str, Any]) -> bool:
+        known = self._nothing_new.get(uid)
+        return known is not None and known[1] is old and known[0] == content
+
+    def _is_due_to_be_written(self, uid: Uid, old: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> bool:
+        """At once when others wait for it, else at most once in a while."""
         if contract_changed(old, new):
             return True
         shown = self._shown.get(uid)
-        if shown is not None and now - shown.at < self._settings.telemetry:
-            return False
-        return telemetry_changed(old, new)
+        return shown is None or now - shown.at >= self._settings.telemetry
 
     async def _write(self, identity: Identity, old: Mapping[str, Any], write: _Write) -> int:
         async with self.limit:
