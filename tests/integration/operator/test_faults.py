@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dbos_operator.decide.changes import Applied, Change
-from dbos_operator.errors import ClusterError, DatabaseUnavailableError
+from dbos_operator.errors import ClusterError, ConflictError, DatabaseUnavailableError
 from dbos_operator.gateway.postgres import open_gateway
 from dbos_operator.gateway.protocol import Gateway, GatewayRequest, Observation, ObserveRequest, Prepared, Sample
 from dbos_operator.loop.operator import Operator
@@ -187,3 +187,53 @@ async def test_a_new_url_in_the_secret_is_followed(
             cluster.put_secret("elsewhere", url=other)
             cluster.apply(Kind.DATABASE, "default", {"secretRef": {"name": "elsewhere", "key": "url"}})
             await cluster.until(lambda: cluster.reasons("emails") == ["Created", "Created"])
+
+
+async def test_a_row_is_not_written_before_its_object_has_the_finalizer(
+    cluster: FakeCluster, operator: Operator, sql: Sql
+) -> None:
+    cluster.faults["set_finalizers"] = ClusterError("busy")
+    cluster.apply(Kind.SCHEDULE, "nightly", {"workflowName": "w", "schedule": "@daily"})
+    await cluster.until(lambda: cluster.condition(Kind.SCHEDULE, "nightly") == ("False", "Pending"))
+    assert not sql("SELECT * FROM workflow_schedules")
+    cluster.faults.clear()
+    await cluster.until(lambda: cluster.condition(Kind.SCHEDULE, "nightly") == ("True", "Reconciled"))
+
+
+async def test_a_target_that_changed_meanwhile_is_looked_at_again(
+    cluster: FakeCluster, operator: Operator, sql: Sql
+) -> None:
+    target = cluster.put_workload("worker", replicas=2)
+    cluster.faults["patch_scale"] = ConflictError("changed")
+    cluster.apply(Kind.QUEUE, "emails", {"scaling": WORKER})
+    await cluster.until(lambda: cluster.calls["patch_scale"] >= 2)
+    cluster.faults["patch_scale"] = ClusterError("forbidden")
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails", "ScalingActive")[0] == "False")
+    cluster.faults.clear()
+    await cluster.until(lambda: cluster.desired.snapshot().workloads[target].replicas == 0)
+    await cluster.until(lambda: cluster.reasons("emails").count("Scaled") == 1)
+
+
+async def test_pods_that_cannot_be_listed_are_not_taken_for_idle_or_gone(
+    cluster: FakeCluster, operator: Operator, sql: Sql
+) -> None:
+    target = cluster.put_workload("worker", replicas=2)
+    cluster.apply(Kind.QUEUE, "emails", {"scaling": {**WORKER, "minReplicas": 2}})
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails")[0] == "True")
+    await cluster.until(lambda: len(sql("SELECT * FROM dbos_operator.executors")) == 2)
+    cluster.faults["list_pods"] = ClusterError("busy")
+    cluster.apply(Kind.QUEUE, "emails", {"scaling": WORKER})
+    generation = cluster.identity(Kind.QUEUE, "emails").generation
+    await cluster.until(lambda: cluster.status(Kind.QUEUE, "emails")["observedGeneration"] == generation)
+    assert cluster.desired.snapshot().workloads[target].replicas == 2
+    assert not sql("SELECT * FROM dbos_operator.executors WHERE gone_since_ms IS NOT NULL")
+    cluster.faults.clear()
+    await cluster.until(lambda: cluster.desired.snapshot().workloads[target].replicas == 0)
+
+
+async def test_a_target_that_does_not_exist_is_told_and_the_queue_stays_ready(
+    cluster: FakeCluster, operator: Operator
+) -> None:
+    cluster.apply(Kind.QUEUE, "emails", {"scaling": WORKER})
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails", "ScalingActive") == ("False", "TargetNotFound"))
+    assert cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled")

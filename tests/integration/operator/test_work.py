@@ -117,3 +117,17 @@ async def test_what_a_vanished_pod_left_becomes_runnable_again(
     assert {(row["status"], row["owner_xid"], row["started_at_epoch_ms"]) for row in rows} == {("ENQUEUED", None, None)}
     assert {(row["queue_name"], row["recovery_attempts"]) for row in rows} == {("emails", 1)}
     assert sql("SELECT status FROM workflow_status WHERE workflow_uuid = 'd'") == [{"status": "PENDING"}]
+
+
+async def test_a_pod_that_works_is_the_last_to_go(cluster: FakeCluster, operator: Operator, sql: Sql) -> None:
+    target = cluster.put_workload("worker", replicas=3)
+    cluster.apply(Kind.QUEUE, "emails", {"scaling": WORKER | {"minReplicas": 3}})
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails")[0] == "True")
+    await cluster.until(lambda: len(sql("SELECT * FROM dbos_operator.executors")) == 3)
+    busy = cluster.pods[target][1].name
+    enqueue(sql, "emails", 2)
+    claim(sql, busy)
+    cluster.apply(Kind.QUEUE, "emails", {"scaling": WORKER})
+    await cluster.until(lambda: cluster.desired.snapshot().workloads[target].replicas == 1)
+    assert [pod.name for pod in cluster.pods[target]] == [busy]
+    assert cluster.costs == {busy: 2}
