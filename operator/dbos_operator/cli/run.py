@@ -110,7 +110,7 @@ async def work(options: RunOptions, cluster: KubernetesCluster, server: Endpoint
     watch = ClusterWatch(desired, cluster, namespaces=options.namespaces, started=signals.install)
 
     def live() -> ProbeResult:
-        return ProbeResult({"loop": operator.health().problem})
+        return ProbeResult({"loop": operator.health().problem, "watch": watch.problem})
 
     def ready() -> ProbeResult:
         return ProbeResult(
@@ -154,6 +154,9 @@ async def run_until_first_ends(*work: Coroutine[Any, Any, None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        endings = await asyncio.gather(*tasks, return_exceptions=True)
+    for task, ending in zip(tasks, endings, strict=True):
+        if task not in done and isinstance(ending, Exception):
+            logger.error("failed while ending", exc_info=ending)
     for task in done:
         task.result()

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_OF_KOPF = frozenset({"k8s_ref", "k8s_skip", "settings"})
+"""What kopf attaches to its records for its own handlers."""
 NOISY = ("kopf", "aiohttp.access", "aiohttp.server", "kubernetes", "asyncio", "urllib3")
 """Libraries whose INFO is of no use to who runs the operator."""
 
@@ -53,18 +55,26 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
     """Send every log line of the process to standard error, in one format."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
+    handler.addFilter(soften)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    quiet = logging.WARNING if root.level > logging.DEBUG else logging.DEBUG
+    quiet = logging.WARNING if root.level > logging.DEBUG else logging.INFO
     for name in NOISY:
         logging.getLogger(name).setLevel(max(quiet, root.level))
     logging.captureWarnings(capture=True)
 
 
+def soften(record: logging.LogRecord) -> bool:
+    """Make a warning of what kopf calls an error and tries again by itself."""
+    if record.name.startswith("kopf.") and "will retry" in record.getMessage():
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
+
+
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """What was given as `extra`."""
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD | _OF_KOPF}
 
 
 def _timestamp(record: logging.LogRecord) -> str:

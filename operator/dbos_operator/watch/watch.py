@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -36,6 +37,8 @@ RESYNC_INTERVAL = 300.0
 HEARING_TIME = 10.0
 """Seconds that the watch may be behind a listing before it counts as deaf."""
 LONGEST_PAUSE = 30.0
+LOST_AFTER = 180.0
+"""Seconds without a running kopf after which a new process is the better cure."""
 DISCOVERY_PAUSE = 0.5
 
 
@@ -61,8 +64,15 @@ class ClusterWatch:
         self._started = started
         self._intake = Intake(desired)
         self._given: Credentials | None = None
+        self._lost_at = time.monotonic()
         self.following = False
         """Whether kopf is running now."""
+
+    @property
+    def problem(self) -> str:
+        """Empty while the cluster is followed, or was a moment ago."""
+        lost = 0.0 if self.following else time.monotonic() - self._lost_at
+        return f"the cluster has not been followed for {lost:.0f} s" if lost > LOST_AFTER else ""
 
     async def prime(self) -> None:
         """List every watched kind and say that the desired state is complete."""
@@ -112,6 +122,7 @@ class ClusterWatch:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.following = False
+            self._lost_at = time.monotonic()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

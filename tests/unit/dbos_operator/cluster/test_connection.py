@@ -112,6 +112,21 @@ async def test_a_rotated_token_is_read_by_the_next_load(tmp_path: Path) -> None:
     assert (first.authorization, second.authorization) == ("Bearer first", "Bearer second")
 
 
+async def test_the_service_account_of_a_pod_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("abc\n")
+    (tmp_path / "ca.crt").write_text("certificate")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    for name, value in IN_A_POD.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("kubernetes.aio.config.incluster_config.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr("kubernetes.aio.config.incluster_config.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+
+    found = credentials_of(await load_configuration(ConnectionSource()))
+
+    assert (found.server, found.authorization) == ("https://10.96.0.1:443", "bearer abc")
+    assert found.ca_file == str(tmp_path / "ca.crt")
+
+
 async def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
     with pytest.raises(ClusterConfigurationError, match=r"kubeconfig .*/nowhere cannot be used: expected a file"):
         await load_configuration(ConnectionSource(kubeconfig=str(tmp_path / "nowhere")))

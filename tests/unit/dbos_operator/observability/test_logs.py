@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 
-from dbos_operator.observability.logs import JsonFormatter, TextFormatter
+from dbos_operator.observability.logs import JsonFormatter, TextFormatter, soften
 
 
 def a_record(message: str = "scaled", **fields: object) -> logging.LogRecord:
@@ -53,3 +53,22 @@ def test_both_formats_keep_the_traceback() -> None:
 
 def test_a_field_that_json_does_not_know_is_written_as_text() -> None:
     assert json.loads(JsonFormatter().format(a_record(path=ValueError("x"))))["path"] == "x"
+
+
+def test_what_kopf_tries_again_is_a_warning_without_its_settings() -> None:
+    record = a_record("Request attempt #1 failed; will retry: GET /api", settings=object(), k8s_skip=True)
+    record.name, record.levelname, record.levelno = "kopf._core.reactor", "ERROR", logging.ERROR
+
+    assert soften(record)
+
+    line = TextFormatter().format(record)
+    assert " WARNING kopf._core.reactor Request attempt" in line
+    assert line.endswith("GET /api")
+
+
+def test_an_error_of_ours_stays_one() -> None:
+    record = a_record("will retry")
+    record.levelname, record.levelno = "ERROR", logging.ERROR
+
+    assert soften(record)
+    assert record.levelno == logging.ERROR
