@@ -6,14 +6,21 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, Unpack
 
-from dbos._error import DBOSNonExistentWorkflowError
 from dbos._sys_db import WorkflowStatus
-from dbos.api.calls import EngineStatuses, enqueue_call, enqueue_call_async, start_call, start_call_async
+from dbos.api.calls import (
+    EngineStatuses,
+    enqueue_call,
+    enqueue_call_async,
+    look,
+    look_async,
+    start_call,
+    start_call_async,
+)
 from dbos.api.decorators import Decorators
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.queues import OnConflict, Queue, either_concurrency, make_limits, may_update, register
 from dbos.api.runtime import Application, configure, engine, process, refuse_event_loop, registry
-from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses, load_status
+from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses
 from dbos.config.sources import DBOSConfig
 from dbos.core.limits import QueueRateLimit
 from dbos.engine.context import current_execution, current_step
@@ -131,9 +138,10 @@ class DBOS(Decorators, metaclass=_ContextAttributes):
         """
         refuse_event_loop("DBOS.retrieve_workflow")
         running = engine()
+        statuses = EngineStatuses(running)
         if existing_workflow:
-            load_status(running.services.database, workflow_id)
-        return WorkflowHandle(workflow_id, running.services, EngineStatuses(running))
+            statuses.status_of(workflow_id)
+        return WorkflowHandle(workflow_id, running.services, statuses)
 
     @classmethod
     async def retrieve_workflow_async(
@@ -152,32 +160,32 @@ class DBOS(Decorators, metaclass=_ContextAttributes):
     def get_workflow_status(cls, workflow_id: str) -> WorkflowStatus | None:
         """The status of a workflow; None when there is no such workflow."""
         refuse_event_loop("DBOS.get_workflow_status")
-        try:
-            return load_status(engine().services.database, workflow_id)
-        except DBOSNonExistentWorkflowError:
-            return None
+        return EngineStatuses(engine()).find(workflow_id)
 
     @classmethod
     async def get_workflow_status_async(cls, workflow_id: str) -> WorkflowStatus | None:
         """As get_workflow_status."""
-        try:
-            return await EngineStatuses(engine()).status_of_async(workflow_id)
-        except DBOSNonExistentWorkflowError:
-            return None
+        return await EngineStatuses(engine()).find_async(workflow_id)
 
     @classmethod
     def list_workflows(cls, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
         """The workflows of this application that match, oldest first; ListOptions tells the filters."""
         refuse_event_loop("DBOS.list_workflows")
         services = engine().services
-        return list_statuses(services.database, services.claimant.application, options)
+        return look(
+            services,
+            "DBOS.listWorkflows",
+            lambda: list_statuses(services.database, services.claimant.application, options),
+        )
 
     @classmethod
     async def list_workflows_async(cls, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
         """As list_workflows."""
         services = engine().services
-        return await services.database.in_background(
-            lambda: list_statuses(services.database, services.claimant.application, options)
+        return await look_async(
+            services,
+            "DBOS.listWorkflows",
+            lambda: list_statuses(services.database, services.claimant.application, options),
         )
 
     @classmethod
@@ -185,14 +193,20 @@ class DBOS(Decorators, metaclass=_ContextAttributes):
         """The workflows on this application's queues that wait or run, oldest first; ListOptions tells the filters."""
         refuse_event_loop("DBOS.list_queued_workflows")
         services = engine().services
-        return list_queued_statuses(services.database, services.claimant.application, options)
+        return look(
+            services,
+            "DBOS.listQueuedWorkflows",
+            lambda: list_queued_statuses(services.database, services.claimant.application, options),
+        )
 
     @classmethod
     async def list_queued_workflows_async(cls, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
         """As list_queued_workflows."""
         services = engine().services
-        return await services.database.in_background(
-            lambda: list_queued_statuses(services.database, services.claimant.application, options)
+        return await look_async(
+            services,
+            "DBOS.listQueuedWorkflows",
+            lambda: list_queued_statuses(services.database, services.claimant.application, options),
         )
 
     @classmethod

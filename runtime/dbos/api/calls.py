@@ -5,36 +5,65 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from dbos._error import DBOSException
 from dbos._sys_db import WorkflowStatus
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.runtime import engine
-from dbos.api.statuses import load_status
-from dbos.engine.commands import Call, call_workflow, enqueue, start
+from dbos.api.statuses import existing, find_status
+from dbos.engine.commands import Call, call_workflow, enqueue, introspect, start
 from dbos.engine.context import current_step, recording_execution
 from dbos.engine.engine import Engine
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.registry import StepFunction, WorkflowFunction
+from dbos.engine.services import Services
 from dbos.engine.steps import run_step
+
+T = TypeVar("T")
 
 _WORKFLOW = "_dbos_workflow"
 
 
 class EngineStatuses:
-    """Reads the status of workflows through the running engine."""
+    """Reads the status of workflows through the running engine; in a workflow each read is a step."""
 
     def __init__(self, owner: Engine) -> None:
-        self._database = owner.services.database
+        self._services = owner.services
 
     def status_of(self, workflow_id: str) -> WorkflowStatus:
         """As StatusReader."""
-        return load_status(self._database, workflow_id)
+        return existing(self.find(workflow_id), workflow_id)
 
     async def status_of_async(self, workflow_id: str) -> WorkflowStatus:
         """As StatusReader."""
-        return await self._database.in_background(lambda: load_status(self._database, workflow_id))
+        return existing(await self.find_async(workflow_id), workflow_id)
+
+    def find(self, workflow_id: str) -> WorkflowStatus | None:
+        """A status; None when there is no such workflow."""
+        database = self._services.database
+        return look(self._services, "DBOS.getStatus", lambda: find_status(database, workflow_id))
+
+    async def find_async(self, workflow_id: str) -> WorkflowStatus | None:
+        """As find."""
+        database = self._services.database
+        return await look_async(self._services, "DBOS.getStatus", lambda: find_status(database, workflow_id))
+
+
+def look(services: Services, name: str, read: Callable[[], T]) -> T:
+    """What a read of the database gives; in a workflow it is a step of that name."""
+    seen: T = run_blocking(introspect(services, name, read), services)
+    return seen
+
+
+async def look_async(services: Services, name: str, read: Callable[[], T]) -> T:
+    """As look, without blocking the loop."""
+
+    async def read_in_background() -> T:
+        return await services.database.in_background(read)
+
+    seen: T = await run_on_loop(introspect(services, name, read_in_background), services)
+    return seen
 
 
 def wrap_workflow(workflow: WorkflowFunction) -> Callable[..., Any]:

@@ -195,6 +195,7 @@ class DBOSClient:
             writer=writer,
             claimant=Claimant(executor_id=ExecutorId(""), application=self._application or "", version=""),
             application_id="",
+            records_steps=False,
             wake_queue=lambda queue: writer.announce(queue=queue),
         )
 

@@ -7,12 +7,11 @@ from types import TracebackType
 from typing import Literal, NotRequired, Required, TypedDict
 
 from dbos.core.ids import check_text
+from dbos.core.limits import MAX_SECONDS
 from dbos.engine.context import EnqueueSettings, PendingId, enqueue_settings, pending_id
 
 DuplicationPolicy = Literal["reject", "return-existing"]
 MAX_PRIORITY = 2**31 - 1
-MAX_SECONDS = 100 * 366 * 24 * 3600
-"""A hundred years: longer times are mistakes, and endless ones no column holds."""
 
 
 class EnqueueOptions(TypedDict, total=False):

@@ -11,7 +11,7 @@ from dbos.api.calls import enqueue_call, enqueue_call_async
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.runtime import engine, process, registry
 from dbos.core.ids import check_name
-from dbos.core.limits import QueueLimits, QueueRateLimit
+from dbos.core.limits import QueueLimits, QueueRateLimit, check_limits
 from dbos.engine.services import epoch_ms
 from dbos.store.database import SystemDatabase
 from dbos.store.queues import ConflictMode, load_queue, register_queue
@@ -101,12 +101,14 @@ def make_limits(
     """The limits of a queue. Raises ValueError or TypeError naming the one that cannot be."""
     if limiter is not None and not {"limit", "period"} <= set(limiter):
         raise ValueError(f"limiter: expected {{'limit': n, 'period': seconds}}, got {limiter!r}")
-    return QueueLimits(
-        concurrency=concurrency,
-        worker_concurrency=worker_concurrency,
-        rate_limit=None if limiter is None else limiter["limit"],
-        rate_period_seconds=None if limiter is None else limiter["period"],
-        polling_interval_seconds=polling_interval_sec,
+    return check_limits(
+        QueueLimits(
+            concurrency=concurrency,
+            worker_concurrency=worker_concurrency,
+            rate_limit=None if limiter is None else limiter["limit"],
+            rate_period_seconds=None if limiter is None else limiter["period"],
+            polling_interval_seconds=polling_interval_sec,
+        )
     )
 
 

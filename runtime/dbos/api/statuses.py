@@ -98,12 +98,22 @@ def list_queued_statuses(
     return list_statuses(database, application, narrowed)
 
 
+def find_status(database: SystemDatabase, workflow_id: str) -> WorkflowStatus | None:
+    """One workflow; None when there is none."""
+    found = list_statuses(database, None, {"workflow_ids": [workflow_id]})
+    return found[0] if found else None
+
+
 def load_status(database: SystemDatabase, workflow_id: str) -> WorkflowStatus:
     """One workflow. Raises DBOSNonExistentWorkflowError when there is none."""
-    found = list_statuses(database, None, {"workflow_ids": [workflow_id]})
-    if not found:
+    return existing(find_status(database, workflow_id), workflow_id)
+
+
+def existing(status: WorkflowStatus | None, workflow_id: str) -> WorkflowStatus:
+    """The status that was found. Raises DBOSNonExistentWorkflowError when there was none."""
+    if status is None:
         raise DBOSNonExistentWorkflowError("target", workflow_id)
-    return found[0]
+    return status
 
 
 def workflow_status(row: Row) -> WorkflowStatus:

@@ -18,7 +18,7 @@ from dbos.engine.context import (
     take_pending_id,
 )
 from dbos.engine.execution import execute, note_start
-from dbos.engine.plan import Plan, Read, Write
+from dbos.engine.plan import Invoke, Plan, Read, Write
 from dbos.engine.registry import WorkflowFunction
 from dbos.engine.services import Services, epoch_ms, new_uuid
 from dbos.engine.steps import (
@@ -110,7 +110,7 @@ def enqueue(services: Services, queue_name: str, call: Call) -> Plan[WorkflowId]
 
 def get_result(services: Services, workflow_id: str, *, poll_seconds: float) -> Plan[Any]:
     """Wait for a workflow's result; in a workflow the result is a step of it."""
-    parent = recording_execution()
+    parent = recording_execution() if services.records_steps else None
     if parent is None:
         return (yield from await_outcome(services.signals, workflow_id, poll_seconds=poll_seconds)).unwrap()
     function_id = parent.next_function_id()
@@ -120,6 +120,25 @@ def get_result(services: Services, workflow_id: str, *, poll_seconds: float) -> 
     began = epoch_ms()
     outcome = yield from await_outcome(services.signals, workflow_id, poll_seconds=poll_seconds)
     yield from _record_result(services, parent, function_id, workflow_id, outcome, began=began)
+    return outcome.unwrap()
+
+
+def introspect(services: Services, name: str, look: Callable[[], Any]) -> Plan[Any]:
+    """What `look` sees (on a loop it is a coroutine function); in a workflow a step, so that a replay sees the same."""
+    parent = recording_execution()
+    if parent is None:
+        unrecorded: Outcome = yield Invoke(look)
+        return unrecorded.unwrap()
+    function_id = parent.next_function_id()
+    replayed = replay(parent, function_id, name)
+    if replayed is not None:
+        return replayed.unwrap()
+    yield from ensure_owned(parent)
+    began = epoch_ms()
+    outcome: Outcome = yield Invoke(look)
+    yield from record_checkpoint(
+        parent, checkpoint_record(services, parent, Operated(function_id, name, began), outcome)
+    )
     return outcome.unwrap()
 
 

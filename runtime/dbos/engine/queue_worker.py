@@ -111,21 +111,25 @@ class QueueWorker:
     @property
     def running(self) -> dict[str, int]:
         """How many claimed workflows of each queue this process holds."""
-        return {queue: count for queue, count in self._running.items() if count}
+        with self._wake:
+            return {queue: count for queue, count in self._running.items() if count}
 
     def _run(self) -> None:
         while True:
             hot = self._wait()
             if hot is None:
                 return
-            try:
-                if time.monotonic() >= self._next_poll:
+            if time.monotonic() >= self._next_poll:
+                try:
                     self._poll()
-                for queue in hot:
+                except Exception:  # the thread's boundary: the next poll tries again
+                    logger.exception("Reading the queues failed; it is tried again within a second")
+                    self._next_poll = time.monotonic() + POLL_SECONDS
+            for queue in hot:
+                try:
                     self._claim(queue)
-            except Exception:  # the thread's boundary: the next poll tries again
-                logger.exception("Claiming from the queues failed; it is tried again within a second")
-                self._next_poll = time.monotonic() + POLL_SECONDS
+                except Exception:  # one queue stops no other, and the next poll looks at it again
+                    logger.exception("Claiming from a queue failed", extra={"queue": queue})
 
     def _wait(self) -> list[str] | None:
         with self._wake:
@@ -189,7 +193,7 @@ class QueueWorker:
             return
         with self._wake:
             self._running[queue] += len(rows)
-            if len(rows) < limit and not (rows and row.limits.shared):
+            if len(rows) < limit and not (row.limits.shared and self._running[queue]):
                 self._wanting.discard(queue)
             elif self._slots(queue) > 0 and not row.limits.shared:
                 self._hot.add(queue)

@@ -39,5 +39,7 @@ class Services:
     telemetry: Telemetry = field(default_factory=Telemetry)
     wake_queue: Callable[[str], None]
     """Called after an enqueue: this process and others look at the queue at once."""
+    records_steps: bool = True
+    """False for a client: its calls are no steps of the workflow that makes them."""
     serialization: str = "py_pickle"
     """The application's own format."""
