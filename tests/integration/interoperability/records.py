@@ -9,11 +9,17 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from dbos import WorkflowStatus
+
 Row = dict[str, Any]
 
 _TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PICKLE = "gA"
 """How pickles of protocol 4 begin in base64."""
+_UNEQUAL = {
+    *("created_at", "updated_at", "dequeued_at", "completed_at", "delay_until_epoch_ms"),
+    *("shard_key", "parent_shard_key"),  # of an edition that is not published
+}
 
 
 def comparable_workflow(row: Mapping[str, Any]) -> Row:
@@ -80,6 +86,8 @@ def _told(value: Any) -> Any:
     if isinstance(value, BaseException):
         reduced: Any = value.__reduce__()
         return [f"{type(value).__module__}.{type(value).__qualname__}", *map(_told, reduced[1:])]
+    if isinstance(value, WorkflowStatus):
+        return {name: _told(member) for name, member in vars(value).items() if name not in _UNEQUAL}
     if isinstance(value, list | tuple):
         return [type(value).__name__, *map(_told, value)]
     if isinstance(value, dict):

@@ -109,7 +109,8 @@ def pass_gate(name: str) -> str:
 def family(name: str) -> list[str]:
     """A child in the background, then one as a function call."""
     background = DBOS.start_workflow(pass_gate, name)
-    return [pass_gate(name), background.get_result()]
+    seen = DBOS.retrieve_workflow(background.workflow_id).get_status()
+    return [pass_gate(name), background.get_result(), seen.name]
 
 
 @DBOS.workflow(name="exotic")

@@ -156,6 +156,42 @@ def starts_step() -> int:
 
 
 @DBOS.step()
+def looks_inside() -> str:
+    """What a step looks at is not recorded."""
+    status = DBOS.get_workflow_status("direct")
+    return "" if status is None else status.status
+
+
+@DBOS.workflow()
+def introspects() -> list[Any]:
+    """Looks at workflows, its own child included; what a client does here is no step."""
+    handle = DBOS.retrieve_workflow("direct")
+    seen: list[Any] = [handle.get_status().status, handle.get_result()]
+    seen.append(DBOS.retrieve_workflow("direct", existing_workflow=False).workflow_id)
+    seen.append(DBOS.get_workflow_status("nowhere"))
+    seen.append(len(DBOS.list_workflows(name="fails", status="ERROR")))
+    seen.append(len(DBOS.list_queued_workflows(queue_name="nowhere")))
+    try:
+        DBOS.retrieve_workflow("nowhere")
+    except errors.DBOSNonExistentWorkflowError as error:
+        seen.append(type(error).__name__)
+    seen.append(DBOS.enqueue_workflow("parked", child, 9).get_status().status)
+    try:
+        with SetWorkflowID("fails"):
+            DBOS.start_workflow(child, 1)
+    except errors.DBOSConflictingWorkflowError as error:
+        seen.append(type(error).__name__)
+    seen.append(looks_inside())
+    client = DBOSClient(system_database_url=URL)
+    enqueued = client.enqueue(
+        {"workflow_name": "child", "queue_name": "live", "workflow_id": "by-client-in-workflow"}, 3
+    )
+    seen += [enqueued.get_result(polling_interval_sec=0.05), enqueued.get_status().status]
+    client.destroy()
+    return [*seen, add(1)]
+
+
+@DBOS.step()
 async def tick(number: int) -> int:
     """Ends out of order."""
     await asyncio.sleep(0.03 / number)
@@ -177,6 +213,10 @@ async def gathers(count: int) -> list[int]:
     first.append(await started.get_result())
     enqueued = await DBOS.enqueue_workflow_async("live", async_child, 9)
     first.append(await enqueued.get_result())
+    first.append((await enqueued.get_status()).recovery_attempts or 0)
+    seen = await DBOS.retrieve_workflow_async("direct")
+    first.append((await seen.get_status()).priority or 0)
+    first.append(len(await DBOS.list_workflows_async(workflow_ids=["direct"])))
     return first
 
 
@@ -197,6 +237,7 @@ def in_application() -> None:
     run("starts-children", starts_children)
     run("enqueues-children", enqueues_children)
     run("starts-step", starts_step)
+    run("introspects", introspects)
     run("background", lambda: DBOS.start_workflow(direct, 2, label="background").get_result())
     run("enqueued", lambda: DBOS.enqueue_workflow("live", direct, 3, label="enqueued").get_result())
     run("enqueued-step", lambda: DBOS.enqueue_workflow("live", add, 4).get_result())
