@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 
+MAX_SECONDS = 100 * 366 * 24 * 3600
+"""A hundred years: longer times are mistakes, and endless ones no column holds."""
+
+
 class QueueRateLimit(TypedDict):
     """At most `limit` starts in any `period` seconds."""
 
@@ -17,7 +21,7 @@ class QueueRateLimit(TypedDict):
 class QueueLimits:
     """What bounds the workflows of a queue. None: no bound.
 
-    Raises ValueError (TypeError for wrong types) naming the limit and what was expected.
+    Rows hold whatever somebody wrote there (0 suspends a queue); `check_limits` is for what a user asks for.
     """
 
     concurrency: int | None = None
@@ -25,19 +29,6 @@ class QueueLimits:
     rate_limit: int | None = None
     rate_period_seconds: float | None = None
     polling_interval_seconds: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("concurrency", "worker_concurrency", "rate_limit"):
-            _check_count(name, getattr(self, name))
-        if (self.rate_limit is None) != (self.rate_period_seconds is None):
-            raise ValueError("limiter: expected both 'limit' and 'period'")
-        _check_seconds("limiter period", self.rate_period_seconds)
-        _check_seconds("polling_interval_sec", self.polling_interval_seconds)
-        if self.concurrency and self.worker_concurrency and self.worker_concurrency > self.concurrency:
-            raise ValueError(
-                f"worker_concurrency: expected at most the global concurrency {self.concurrency}, "
-                f"got {self.worker_concurrency}"
-            )
 
     @property
     def shared(self) -> bool:
@@ -48,6 +39,25 @@ class QueueLimits:
     def rate_period_ms(self) -> int | None:
         """The period of the rate limit in whole milliseconds."""
         return None if self.rate_period_seconds is None else int(self.rate_period_seconds * 1000)
+
+
+def check_limits(limits: QueueLimits) -> QueueLimits:
+    """Limits that a queue can have, as they are.
+
+    Raises ValueError (TypeError for wrong types) naming the limit and what was expected.
+    """
+    for name in ("concurrency", "worker_concurrency", "rate_limit"):
+        _check_count(name, getattr(limits, name))
+    if (limits.rate_limit is None) != (limits.rate_period_seconds is None):
+        raise ValueError("limiter: expected both 'limit' and 'period'")
+    _check_seconds("limiter period", limits.rate_period_seconds)
+    _check_seconds("polling_interval_sec", limits.polling_interval_seconds)
+    if limits.concurrency and limits.worker_concurrency and limits.worker_concurrency > limits.concurrency:
+        raise ValueError(
+            f"worker_concurrency: expected at most the global concurrency {limits.concurrency}, "
+            f"got {limits.worker_concurrency}"
+        )
+    return limits
 
 
 def claim_budget(limits: QueueLimits, *, running: int, batch: int) -> int:
@@ -71,5 +81,5 @@ def _check_seconds(name: str, value: object) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name}: expected seconds, got {value!r}")
-    if not value > 0:
-        raise ValueError(f"{name}: expected more than 0 seconds, got {value}")
+    if not 0 < value <= MAX_SECONDS:
+        raise ValueError(f"{name}: expected more than 0 seconds and at most {MAX_SECONDS}, got {value}")

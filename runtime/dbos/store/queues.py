@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isnan
 from typing import Any
 
 from dbos.core.ids import INTERNAL_QUEUE
-from dbos.core.limits import QueueLimits
+from dbos.core.limits import MAX_SECONDS, QueueLimits
 from dbos.store.operation import Operation, Row, Statement
 from dbos.store.rows import QueueRow
 
@@ -76,15 +77,15 @@ def register_queue(
 
 
 def queue_row(row: Row, *, runnable: bool = False) -> QueueRow:
-    """A row as a record. Limits that another SDK wrote are taken as they are."""
+    """A row as a record. Limits that somebody else wrote are taken as they are, if they can be."""
     return QueueRow(
         name=row["name"],
         limits=QueueLimits(
             concurrency=row["concurrency"],
             worker_concurrency=_within(row["worker_concurrency"], row["concurrency"]),
             rate_limit=row["rate_limit_max"],
-            rate_period_seconds=row["rate_limit_period_sec"],
-            polling_interval_seconds=row["polling_interval_sec"],
+            rate_period_seconds=_finite(row["rate_limit_period_sec"]),
+            polling_interval_seconds=_finite(row["polling_interval_sec"]) or 1.0,
         ),
         application_name=row["application_name"],
         partitioned=row["partitioned"],
@@ -94,6 +95,11 @@ def queue_row(row: Row, *, runnable: bool = False) -> QueueRow:
 
 def _within(worker: int | None, concurrency: int | None) -> int | None:
     return worker if worker is None or concurrency is None else min(worker, concurrency)
+
+
+def _finite(seconds: float | None) -> float | None:
+    """A time that arithmetic can use: the columns also hold NaN, infinity and negative numbers."""
+    return None if seconds is None or isnan(seconds) else min(max(seconds, 0.0), float(MAX_SECONDS))
 
 
 DEPTH_BOUND = 100_000
