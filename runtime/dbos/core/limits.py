@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
-
 MAX_SECONDS = 100 * 366 * 24 * 3600
 """A hundred years: longer times are mistakes, and endless ones no column holds."""
 

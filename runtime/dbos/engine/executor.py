@@ -218,12 +218,14 @@ class Executor:
                 workflow.name,
                 "" if workflow.class_name is None else f" of class {workflow.class_name!r}",
             )
-        self._services.database.run(lambda: release_workflows(claimed))
-        for workflow in claimed:
-            self._services.telemetry.emit(
-                WorkflowUndispatchable(workflow.name, workflow.queue_name, "unknown function")
-            )
-            self.on_end(workflow.queue_name)
+        try:
+            self._services.database.run(lambda: release_workflows(claimed))
+        finally:
+            for workflow in claimed:
+                self._services.telemetry.emit(
+                    WorkflowUndispatchable(workflow.name, workflow.queue_name, "unknown function")
+                )
+                self.on_end(workflow.queue_name)
 
     def _begin(self) -> None:
         with self._quiet:
