@@ -19,5 +19,12 @@ def encode_failure(error: BaseException, serialization: str | None) -> str:
         if serialization != PORTABLE_JSON:
             decode_error(text, serialization)
     except (UndecodableError, Exception):  # noqa: BLE001 -- user classes raise anything when pickled
-        return encode_error(Exception(f"{type(error).__name__}: {error}"), serialization)
+        return encode_error(Exception(f"{type(error).__name__}: {_text_of(error)}"), serialization)
     return text
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 -- user classes raise anything when asked for their text
+        return f"(its text cannot be had: {type(failure).__name__})"

@@ -1,0 +1,380 @@
+"""DBOSClient: everything that an outsider can do, and what it is told when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+
+from dbos import DBOS, DBOSClient, Queue
+from dbos.error import (
+    DBOSAwaitedWorkflowCancelledError,
+    DBOSInitializationError,
+    DBOSNonExistentWorkflowError,
+    DBOSQueueDeduplicatedError,
+)
+from integration.runtime.conftest import Launch
+
+Sql = psycopg.Connection[dict[str, Any]]
+
+
+def _options(**more: Any) -> Any:
+    return {"workflow_name": "work", "queue_name": "queue", **more}
+
+
+def _row(sql: Sql, workflow_id: str) -> dict[str, Any]:
+    row = sql.execute("SELECT * FROM dbos.workflow_status WHERE workflow_uuid = %s", [workflow_id]).fetchone()
+    assert row is not None
+    return row
+
+
+@pytest.fixture
+def served(launch: Launch) -> None:
+    """An application that serves the queue."""
+    Queue("queue")
+
+    @DBOS.workflow(name="work")
+    def work(number: int = 0, *, plus: int = 0) -> int:
+        if number < 0:
+            raise ValueError(f"{number} is negative")
+        return number + plus
+
+    launch()
+
+
+@pytest.mark.usefixtures("served")
+def test_a_client_enqueues_and_awaits(client: DBOSClient) -> None:
+    handle = client.enqueue(_options(), 2, plus=3)
+    assert handle.get_result(polling_interval_sec=0.05) == 5
+    assert handle.get_status().status == "SUCCESS"
+    with pytest.raises(ValueError, match="-1 is negative"):
+        client.enqueue(_options(), -1).get_result(polling_interval_sec=0.05)
+    again = client.retrieve_workflow(handle.workflow_id)
+    assert again.get_result() == 5
+
+
+@pytest.mark.usefixtures("served")
+async def test_a_client_enqueues_and_awaits_from_coroutines(client: DBOSClient) -> None:
+    handles = await asyncio.gather(*(client.enqueue_async(_options(), number) for number in range(20)))
+    results = await asyncio.gather(*(handle.get_result(polling_interval_sec=0.05) for handle in handles))
+    assert results == list(range(20))
+    assert (await handles[0].get_status()).status == "SUCCESS"
+    again = await client.retrieve_workflow_async(handles[3].workflow_id)
+    assert await again.get_result() == 3
+    assert len(await client.list_workflows_async()) == 20
+    assert await client.list_queued_workflows_async() == []
+    with pytest.raises(DBOSNonExistentWorkflowError):
+        await client.retrieve_workflow_async("nobody")
+
+
+def test_the_options_are_in_the_row(client: DBOSClient, sql: Sql) -> None:
+    before = int(datetime.now(UTC).timestamp() * 1000)
+    handle = client.enqueue(
+        _options(
+            workflow_id="mine",
+            app_version="v7",
+            workflow_timeout=1.5,
+            delay_seconds=60,
+            deduplication_id="one",
+            priority=3,
+            class_name="Class",
+            instance_name="instance",
+        ),
+        1,
+    )
+    row = _row(sql, "mine")
+    wanted = {
+        "status": "DELAYED",
+        "name": "work",
+        "queue_name": "queue",
+        "application_version": "v7",
+        "application_name": "orders",
+        "workflow_timeout_ms": 1500,
+        "workflow_deadline_epoch_ms": None,
+        "deduplication_id": "one",
+        "priority": 3,
+        "class_name": "Class",
+        "config_name": "instance",
+        "executor_id": None,
+        "owner_xid": None,
+        "recovery_attempts": 0,
+        "serialization": "py_pickle",
+        "inputs": None,
+    }
+    assert {name: row[name] for name in wanted} == wanted
+    assert 59_000 < row["delay_until_epoch_ms"] - before < 62_000
+    status = handle.get_status()
+    assert status.input == {"args": (1,), "kwargs": {}}
+    assert (status.priority, status.deduplication_id, status.app_version) == (3, "one", "v7")
+
+
+def test_without_an_application_name_anybody_may_take_it(database_url: str, sql: Sql) -> None:
+    with DBOSClient(system_database_url=database_url) as client:
+        handle = client.enqueue(_options())
+    row = _row(sql, handle.workflow_id)
+    assert (row["application_name"], row["application_version"]) == (None, None)
+
+
+def test_an_id_is_enqueued_once_and_a_deduplication_id_is_refused_or_joined(client: DBOSClient) -> None:
+    first = client.enqueue(_options(workflow_id="same", deduplication_id="one"), 1)
+    assert client.enqueue(_options(workflow_id="same"), 2).get_status().input == {"args": (1,), "kwargs": {}}
+    with pytest.raises(DBOSQueueDeduplicatedError):
+        client.enqueue(_options(deduplication_id="one"))
+    joined = client.enqueue(_options(deduplication_id="one", duplication_policy="return-existing"))
+    assert joined.workflow_id == first.workflow_id
+
+
+def test_many_threads_share_a_client(client: DBOSClient, sql: Sql) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        ids = list(pool.map(lambda number: client.enqueue(_options(), number).workflow_id, range(400)))
+    assert len(set(ids)) == 400
+    assert sql.execute("SELECT count(*) AS n FROM dbos.workflow_status").fetchone() == {"n": 400}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"queue_name": "q"}, "expected text for 'workflow_name'"),
+        ({"workflow_name": "w"}, "expected text for 'queue_name'"),
+        ({"workflow_name": " ", "queue_name": "q"}, "expected text for 'workflow_name'"),
+        (_options(queue_name="_dbos_mine"), "queue_name: names that start with"),
+        (_options(colour="red"), "unknown colour"),
+        (_options(workflow_id=""), "workflow_id: expected text that is not blank"),
+        (_options(workflow_id="a\0"), "workflow_id: expected text without NUL"),
+        (_options(workflow_id=5), "workflow_id: expected text, got int"),
+        (_options(deduplication_id=" "), "deduplication_id"),
+        (_options(priority=0), "priority: expected 1 to"),
+        (_options(priority="high"), "priority: expected a whole number"),
+        (_options(delay_seconds=-1), "delay_seconds: expected 0 to"),
+        (_options(delay_seconds=float("inf")), "delay_seconds: expected 0 to"),
+        (_options(workflow_timeout=0), "workflow_timeout: expected more than 0"),
+        (_options(workflow_timeout="1"), "workflow_timeout: expected seconds"),
+        (_options(workflow_timeout=float("nan")), "workflow_timeout"),
+        (_options(duplication_policy="ignore"), "duplication_policy: expected 'reject'"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_and_named(client: DBOSClient, sql: Sql, options: Any, said: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=said):
+        client.enqueue(options)
+    assert sql.execute("SELECT count(*) AS n FROM dbos.workflow_status").fetchone() == {"n": 0}
+
+
+def test_arguments_that_cannot_be_stored_are_refused(client: DBOSClient) -> None:
+    with pytest.raises((TypeError, AttributeError), match="pickle"):
+        client.enqueue(_options(), lambda: None)
+
+
+def test_a_closed_client_says_so(database_url: str) -> None:
+    client = DBOSClient(system_database_url=database_url)
+    handle = client.enqueue(_options())
+    client.destroy()
+    client.destroy()
+    for call in (
+        lambda: client.enqueue(_options()),
+        lambda: client.retrieve_workflow(handle.workflow_id),
+        client.list_workflows,
+        client.list_queued_workflows,
+        handle.get_status,
+        handle.get_result,
+    ):
+        with pytest.raises(RuntimeError, match="system database is closed"):
+            call()
+
+
+def test_a_closed_client_says_so_to_coroutines(database_url: str) -> None:
+    client = DBOSClient(system_database_url=database_url)
+    client.destroy()
+
+    async def use() -> None:
+        with pytest.raises(RuntimeError, match="system database is closed"):
+            await client.enqueue_async(_options())
+        with pytest.raises(RuntimeError, match="system database is closed"):
+            await client.list_workflows_async()
+
+    asyncio.run(use())
+
+
+def test_who_waits_when_a_client_closes_is_told(database_url: str) -> None:
+    client = DBOSClient(system_database_url=database_url)
+    handle = client.enqueue(_options())
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: handle.get_result(polling_interval_sec=60))
+        client.destroy()
+        with pytest.raises(RuntimeError, match="system database is closed"):
+            waiting.result(10)
+
+
+@pytest.mark.parametrize("name", ["retrieve_workflow", "list_workflows", "list_queued_workflows"])
+def test_a_blocking_call_on_an_event_loop_names_its_async_twin(client: DBOSClient, name: str) -> None:
+    arguments = ("x",) if name == "retrieve_workflow" else ()
+
+    async def call() -> None:
+        getattr(client, name)(*arguments)
+
+    with pytest.raises(RuntimeError, match=rf"await DBOSClient\.{name}_async"):
+        asyncio.run(call())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "system_database_url: expected"),
+        ({"system_database_url": "sqlite:///x"}, "system_database_url: expected a postgresql:// URL"),
+        ({"system_database_url": "postgresql://u:secret@127.0.0.1:1/x"}, "cannot be used"),
+        ({"system_database_engine": create_engine("sqlite://")}, "system_database_engine: expected an engine"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_at_once(arguments: Any, said: str) -> None:
+    with pytest.raises(DBOSInitializationError, match=said) as caught:
+        DBOSClient(**arguments)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_client_creates_a_schema_that_is_missing(empty_database_url: str) -> None:
+    with DBOSClient(system_database_url=empty_database_url, dbos_system_schema="own") as client:
+        assert client.enqueue(_options()).get_status().status == "ENQUEUED"
+
+
+def test_an_engine_of_its_owner_serves_and_stays_open(database_url: str) -> None:
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    with DBOSClient(system_database_engine=engine) as client:
+        client.enqueue(_options())
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM dbos.workflow_status").scalar() == 1
+    engine.dispose()
+
+
+def test_a_cancelled_workflow_raises_in_who_awaits_it(client: DBOSClient, sql: Sql) -> None:
+    handle = client.enqueue(_options())
+    sql.execute("UPDATE dbos.workflow_status SET status = 'CANCELLED'")
+    with pytest.raises(DBOSAwaitedWorkflowCancelledError):
+        handle.get_result()
+
+
+@pytest.mark.usefixtures("served")
+def test_a_timeout_of_the_client_cancels(client: DBOSClient, sql: Sql) -> None:
+    handle = client.enqueue(_options(workflow_timeout=0.2, queue_name="_x"))
+    sql.execute("UPDATE dbos.workflow_status SET workflow_deadline_epoch_ms = 1")
+    with pytest.raises(DBOSAwaitedWorkflowCancelledError):
+        handle.get_result(polling_interval_sec=0.05)
+
+
+@pytest.fixture
+def listed(client: DBOSClient, sql: Sql) -> DBOSClient:
+    """Six workflows: a1, a2, a3 on queue a, b1, b2 on b, and c1 that was started directly."""
+    for workflow_id in ("a1", "a2", "a3", "b1", "b2", "c1"):
+        client.enqueue(
+            {"workflow_name": f"name-{workflow_id[0]}", "queue_name": workflow_id[0], "workflow_id": workflow_id}, 1
+        )
+    for number, workflow_id in enumerate(("a1", "a2", "a3", "b1", "b2", "c1")):
+        sql.execute(
+            "UPDATE dbos.workflow_status SET created_at = %s WHERE workflow_uuid = %s", [1000 * number, workflow_id]
+        )
+    sql.execute("UPDATE dbos.workflow_status SET status = 'SUCCESS', executor_id = 'one' WHERE workflow_uuid = 'a2'")
+    sql.execute(
+        "UPDATE dbos.workflow_status SET status = 'ERROR', application_version = 'v2', authenticated_user = 'eve'"
+        " WHERE workflow_uuid = 'b1'"
+    )
+    sql.execute(
+        "UPDATE dbos.workflow_status SET queue_name = NULL, parent_workflow_id = 'a1', forked_from = 'a2',"
+        " schedule_name = 'nightly' WHERE workflow_uuid = 'c1'"
+    )
+    return client
+
+
+def _iso(ms: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("filters", "ids"),
+    [
+        ({}, "a1 a2 a3 b1 b2 c1"),
+        ({"sort_desc": True}, "c1 b2 b1 a3 a2 a1"),
+        ({"limit": 2}, "a1 a2"),
+        ({"limit": 2, "offset": 1}, "a2 a3"),
+        ({"limit": 2, "sort_desc": True}, "c1 b2"),
+        ({"offset": 4}, "b2 c1"),
+        ({"workflow_ids": ["b1", "a3", "nobody"]}, "a3 b1"),
+        ({"workflow_ids": []}, ""),
+        ({"status": "SUCCESS"}, "a2"),
+        ({"status": ["SUCCESS", "ERROR"]}, "a2 b1"),
+        ({"name": "name-b"}, "b1 b2"),
+        ({"name": ["name-b", "name-c"]}, "b1 b2 c1"),
+        ({"queue_name": "a", "status": "ENQUEUED"}, "a1 a3"),
+        ({"executor_id": "one"}, "a2"),
+        ({"app_version": "v2"}, "b1"),
+        ({"user": "eve"}, "b1"),
+        ({"parent_workflow_id": "a1"}, "c1"),
+        ({"forked_from": "a2"}, "c1"),
+        ({"schedule_name": "nightly"}, "c1"),
+        ({"workflow_id_prefix": "a"}, "a1 a2 a3"),
+        ({"workflow_id_prefix": ["b", "c"]}, "b1 b2 c1"),
+        ({"workflow_id_prefix": "%"}, ""),
+        ({"workflow_id_prefix": "_1"}, ""),
+        ({"queues_only": True}, "a1 a2 a3 b1 b2"),
+        ({"start_time": _iso(2000)}, "a3 b1 b2 c1"),
+        ({"end_time": _iso(2000)}, "a1 a2 a3"),
+        ({"start_time": "1970-01-01T00:00:01Z", "end_time": _iso(2000)}, "a2 a3"),
+    ],
+)
+def test_a_listing_gives_what_matches_in_order(listed: DBOSClient, filters: Any, ids: str) -> None:
+    assert " ".join(status.workflow_id for status in listed.list_workflows(**filters)) == ids
+
+
+def test_queued_workflows_are_those_that_wait_or_run(listed: DBOSClient) -> None:
+    assert [status.workflow_id for status in listed.list_queued_workflows()] == ["a1", "a3", "b2"]
+
+
+def test_payloads_are_loaded_when_asked_for(listed: DBOSClient, sql: Sql) -> None:
+    assert listed.list_workflows(workflow_ids=["a1"], load_input=False)[0].input is None
+    assert listed.list_workflows(workflow_ids=["a1"])[0].input == {"args": (1,), "kwargs": {}}
+
+
+def test_a_listing_is_of_ones_own_application_unless_ids_are_given(listed: DBOSClient, database_url: str) -> None:
+    with DBOSClient(system_database_url=database_url, application_name="shop") as shop:
+        assert shop.list_workflows() == []
+        assert [status.workflow_id for status in shop.list_workflows(workflow_ids=["a1"])] == ["a1"]
+    with DBOSClient(system_database_url=database_url) as anybody:
+        assert len(anybody.list_workflows()) == 6
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [({"colour": "red"}, "unknown filters colour"), ({"start_time": "soon"}, "start_time: expected ISO 8601")],
+)
+def test_filters_that_cannot_be_are_refused_and_named(client: DBOSClient, filters: Any, said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said):
+        client.list_workflows(**filters)
+
+
+def test_a_lost_connection_is_tried_again_or_raises_as_the_client_was_told(
+    database_url: str, sql: Sql, caplog: pytest.LogCaptureFixture
+) -> None:
+    def kill() -> None:
+        sql.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    with DBOSClient(system_database_url=database_url) as patient, caplog.at_level(logging.ERROR):
+        patient.enqueue(_options(workflow_id="one"))
+        kill()
+        assert patient.retrieve_workflow("one").get_status().status == "ENQUEUED"
+        kill()
+        patient.enqueue(_options(workflow_id="two"))
+        kill()
+        assert len(patient.list_workflows()) == 2
+    with DBOSClient(system_database_url=database_url, retry_connection_errors=False) as hasty:
+        assert len(hasty.list_workflows()) == 2
+        kill()
+        with pytest.raises(OperationalError):
+            hasty.list_workflows()
+        assert len(hasty.list_workflows()) == 2
