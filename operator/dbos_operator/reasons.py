@@ -24,7 +24,6 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"  # a field that only the operator can check is wrong
     INVALID_SCHEDULE = "InvalidSchedule"  # the cron text cannot be read
     INVALID_TIME_ZONE = "InvalidTimeZone"  # the IANA database does not know the zone
-    INVALID_TARGET = "InvalidTarget"  # scaling.targetRef names something that cannot be scaled
     DATABASE_NOT_FOUND = "DatabaseNotFound"  # databaseRef, or the default, names no DBOSDatabase
     DATABASE_NOT_ALLOWED = "DatabaseNotAllowed"  # the DBOSDatabase is in another namespace
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 -- a reason, not a secret
@@ -41,7 +40,7 @@ class Reason(StrEnum):
     SCALED_ON_DEMAND = "ScaledOnDemand"  # replicas follow the queues
     STALE_DATA = "StaleData"  # no fresh numbers: the replicas stay as they are
     TARGET_NOT_FOUND = "TargetNotFound"  # the Deployment or StatefulSet does not exist
-    SCALING_CONFLICT = "ScalingConflict"  # another resource or an HPA scales the same target
+    SCALING_CONFLICT = "ScalingConflict"  # queues of another DBOSDatabase scale the same target
     # SchemaSupported
     SUPPORTED = "Supported"
     # Events

@@ -30,6 +30,9 @@ class OperatorSettings:
     telemetry: timedelta = timedelta(seconds=60)
     """How often a status may be written when only its numbers changed."""
 
+    happenings: timedelta = timedelta(seconds=5)
+    """How often a status may be written when replicas changed or a schedule fired."""
+
     secret_refresh: timedelta = timedelta(seconds=60)
     """How often a Secret is read again while its database answers."""
 
@@ -40,7 +43,7 @@ class OperatorSettings:
     """Calls to the Kubernetes API in flight at once."""
 
     def __post_init__(self) -> None:
-        for name in ("tick", "sample", "telemetry", "secret_refresh", "max_back_off"):
+        for name in ("tick", "sample", "telemetry", "happenings", "secret_refresh", "max_back_off"):
             if getattr(self, name) <= timedelta(0):
                 raise ValueError(f"{name}: expected more than 0 s, got {getattr(self, name)}")
         if self.coalesce < timedelta(0):

@@ -127,8 +127,7 @@ class MaxRecoveryAttemptsExceededError(DBOSException):
 
     def __init__(self, wf_id: str, max_retries: int | None = None) -> None:
         super().__init__(
-            f"Workflow {wf_id} was started more than {max_retries} times and will not be started again; "
-            "resume it once the cause is mended",
+            f"Workflow {wf_id} was started more than {max_retries} times and will not be started again",
             DBOSErrorCode.MaxRecoveryAttemptsExceeded,
         )
         self.workflow_id, self.max_retries, self._arguments = wf_id, max_retries, (wf_id, max_retries)

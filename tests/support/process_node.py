@@ -50,6 +50,7 @@ class ProcessNode:
         self._addresses = _loopback_addresses(namespace)
         self._runners: dict[str, PodRunner] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._over: set[str] = set()
         self._thread = threading.Thread(target=self._run_thread, name=self.name, daemon=True)
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -148,7 +149,7 @@ class ProcessNode:
                 runner.delete(pod)
         elif "nodeName" not in spec:
             await api.bind(pod, self.name)
-        elif spec["nodeName"] == self.name:
+        elif spec["nodeName"] == self.name and uid not in self._over:
             self._run_pod(api, pod)
 
     def _run_pod(self, api: NodeApi, pod: Manifest) -> None:
@@ -168,6 +169,7 @@ class ProcessNode:
 
     def _ended(self, uid: str, task: asyncio.Task[None]) -> None:
         del self._runners[uid], self._tasks[uid]
+        self._over.add(uid)  # what the watch still tells of it comes late
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failure = self._failure or error
 

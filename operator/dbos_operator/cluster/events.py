@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 COMPONENT = "dbos-operator"
 MESSAGE_LIMIT = 1024
 BURST = 25
-"""Events that one object may have at once; then one more every REFILL. The same bounds as kubelet's."""
+"""Events that one object may have at once for one reason; then one more every REFILL. The same bounds as kubelet's."""
 REFILL = timedelta(minutes=5)
 REMEMBERED = 4096
 LANES = 4
@@ -51,7 +51,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How many more Events an object may have, as of a moment."""
+    """How many more Events of a reason an object may have, as of a moment: the frequent never drown the rare."""
 
     tokens: float
     at: datetime
@@ -67,13 +67,14 @@ class EventBook:
 
     def __init__(self) -> None:
         self._series: OrderedDict[Occurrence, Series] = OrderedDict()
-        self._allowances: OrderedDict[Uid, Allowance] = OrderedDict()
+        self._allowances: OrderedDict[tuple[Uid, str], Allowance] = OrderedDict()
 
     def admit(self, occurrence: Occurrence, now: datetime) -> bool:
-        """Whether the object may have one more Event now."""
-        before = self._allowances.pop(occurrence.uid, Allowance(float(BURST), now))
+        """Whether the object may have one more Event of that reason now."""
+        key = (occurrence.uid, occurrence.reason)
+        before = self._allowances.pop(key, Allowance(float(BURST), now))
         after = before.spend(now)
-        _remember(self._allowances, occurrence.uid, before if after is None else after)
+        _remember(self._allowances, key, before if after is None else after)
         return after is not None
 
     def find(self, occurrence: Occurrence) -> Series | None:

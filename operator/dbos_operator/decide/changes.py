@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -105,9 +105,14 @@ class ForgetExecutor:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """Make what a vanished executor left PENDING runnable again."""
+    """Make what a vanished executor left PENDING runnable again.
+
+    Only what it has held for the grace period: an executor that is cut off and
+    still claims loses each claim once, not over and over.
+    """
 
     executor_id: str
+    grace: timedelta
 
 
 Change: TypeAlias = RowWrite | RowRemoval | Fire | SeeExecutor | LoseExecutor | ForgetExecutor | Recover

@@ -85,7 +85,9 @@ def decide_executors(
         if record.executor_id in busy and record.executor_id not in elsewhere and _is_missing(record, sightings)
     ]
     recovered = [
-        Recover(record.executor_id) for record in candidates if record.gone_since and now - record.gone_since >= grace
+        Recover(record.executor_id, grace)
+        for record in candidates
+        if record.gone_since and now - record.gone_since >= grace
     ]
     waiting = [
         record.gone_since + grace

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from dbos.core.ids import INTERNAL_QUEUE
@@ -150,6 +151,7 @@ class Applier:
             "recover_workflows",
             (),
             executors=[recovery.executor_id for recovery in recoveries.values()],
+            held_ms=max(recovery.grace for recovery in recoveries.values()) // timedelta(milliseconds=1),
             application=self._request.application_name,
             internal_queue=INTERNAL_QUEUE,
             most=MOST_RECOVERED,

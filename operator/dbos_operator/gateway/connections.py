@@ -103,17 +103,7 @@ def _open(request: GatewayRequest, clock: Callable[[], float]) -> Engine:
         record.info[_SINCE] = record.info.pop(_STILL_SINCE, clock())
 
     event.listen(engine, "checkin", note_use)
-    event.listen(engine, "connect", _disable_jit)
     return engine
-
-
-def _disable_jit(driver: psycopg.Connection[Any], _record: Any) -> None:
-    """Keep counts with a LIMIT cheap.
-
-    The planner prices them as if there were no limit: on a long backlog it would
-    compile for a second what then runs for a millisecond.
-    """
-    driver.execute("SELECT set_config('jit', 'off', false)")
 
 
 def translate(error: psycopg.Error) -> OperatorError:

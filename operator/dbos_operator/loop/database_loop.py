@@ -75,6 +75,8 @@ class DatabaseLoop:
         self.reached: Reached | None = None
         """Which database the URL arrived at; None while it is not known."""
         self.activity = Activity(settled=False)
+        self._complaint = ""
+        """What was last said of a database that cannot be used."""
         self.passes = 0
         """Passes that came to an end, failed ones included."""
         self.pulse = time.monotonic()
@@ -118,6 +120,9 @@ class DatabaseLoop:
             await self._fail(assignment, error, now)
             return
         self._access.succeeded()
+        if self._complaint:
+            self._complaint = ""
+            logger.info("database usable again", extra={"database": str(self.key)})
         self._remember(done)
         await self._parts.reporter.report(drafts(done, self._next_runs), notices(done, self._parts.reporter), now)
         record_figures(done, self._parts.metrics, time.monotonic() - began)
@@ -202,8 +207,9 @@ class DatabaseLoop:
     async def _fail(self, assignment: Assignment, error: OperatorError, now: datetime) -> None:
         """Say what is wrong, hold everything, and let go of what has waited too long."""
         if self._access.breaker.holds(now) is None:
-            level = logging.INFO if self._access.breaker.failures else logging.WARNING
-            logger.log(level, "database not usable", extra={"database": str(self.key), "error": str(error)})
+            if str(error) != self._complaint:  # what lasts is said once
+                self._complaint = str(error)
+                logger.warning("database not usable", extra={"database": str(self.key), "error": str(error)})
             self._access.failed(error, now)
         self._next_due = self._access.breaker.open_until
         self.activity = Activity(settled=False)

@@ -17,7 +17,7 @@ from dbos_operator.resources.conditions import Condition, ConditionType, Truth
 from dbos_operator.resources.identity import Identity, Uid
 from dbos_operator.resources.resource import Resource
 from dbos_operator.resources.specs import DatabaseSpec
-from dbos_operator.resources.status import contract_changed, status_differs, status_patch
+from dbos_operator.resources.status import contract_changed, something_happened, status_differs, status_patch
 from dbos_operator.settings import OperatorSettings
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ Render: TypeAlias = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 MOST_FAILURES = 8
 """Writes that may fail in one report: then the API server has other troubles, and the next pass tries again."""
-EVENT_PAUSE = timedelta(seconds=30)
+EVENT_PAUSE = timedelta(seconds=25)
 """How often an Event of the same reason is posted about one object for what happens again and again."""
 
 
@@ -123,11 +123,12 @@ class Reporter:
         return known is not None and known[1] is old and known[0] == content
 
     def _is_due_to_be_written(self, uid: Uid, old: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> bool:
-        """At once when others wait for it, else at most once in a while."""
+        """At once when others wait for it, soon when something happened, else at most once in a while."""
         if contract_changed(old, new):
             return True
         shown = self._shown.get(uid)
-        return shown is None or now - shown.at >= self._settings.telemetry
+        pause = self._settings.happenings if something_happened(old, new) else self._settings.telemetry
+        return shown is None or now - shown.at >= pause
 
     async def _write(self, identity: Identity, old: Mapping[str, Any], write: _Write) -> int:
         async with self.limit:

@@ -152,6 +152,11 @@ def contract_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return _contract(old) != _contract(new)
 
 
+def something_happened(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether replicas changed or a schedule fired: telemetry that a person looks for soon after."""
+    return _happenings(old) != _happenings(new)
+
+
 def telemetry_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether a printed number, time or message changed: written now and then."""
     return _telemetry(old) != _telemetry(new)
@@ -207,6 +212,10 @@ def _contract(status: Mapping[str, Any]) -> dict[str, Any]:
         for condition in status.get("conditions") or ()
     ]
     return {**rest, "conditions": conditions}
+
+
+def _happenings(status: Mapping[str, Any]) -> tuple[Any, Any]:
+    return (status.get("scaling") or {}).get("summary"), status.get("lastFired")
 
 
 def _telemetry(status: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from support.waiting import eventually
 
 Sql = Callable[..., list[dict[str, Any]]]
 
+GRACE = timedelta(seconds=60)
+
 
 def apply(gateway: Gateway, *changes: Any) -> list[int]:
     return [result.rows for result in gateway.apply(changes)]
@@ -178,7 +180,7 @@ def test_only_what_gone_executors_left_is_recovered(gateway: Gateway, sql: Sql) 
     pending(sql, "queued", "gone", queue="q")
     pending(sql, "direct", "gone")
     pending(sql, "running", "alive")
-    recoveries = [Recover("gone"), Recover("alive")]
+    recoveries = [Recover("gone", GRACE), Recover("alive", GRACE)]
     assert apply(gateway, *recoveries) == [0, 0]
     assert apply(gateway, LoseExecutor(CLUSTER, "team", "gone", "p1", NOW)) == [1]
     assert apply(gateway, *recoveries) == [2, 0]
@@ -192,11 +194,21 @@ def test_only_what_gone_executors_left_is_recovered(gateway: Gateway, sql: Sql) 
     assert apply(gateway, *recoveries) == [0, 0]
 
 
+def test_a_claim_of_a_lost_executor_is_left_to_it_for_the_grace_period(gateway: Gateway, sql: Sql) -> None:
+    apply(gateway, see_executor("gone"))
+    apply(gateway, LoseExecutor(CLUSTER, "team", "gone", "p1", NOW))
+    pending(sql, "fresh", "gone")
+    sql("UPDATE workflow_status SET started_at_epoch_ms = (extract(epoch FROM now()) * 1000)::bigint")
+    assert apply(gateway, Recover("gone", GRACE)) == [0]
+    sql("UPDATE workflow_status SET started_at_epoch_ms = started_at_epoch_ms - 60000")
+    assert apply(gateway, Recover("gone", GRACE)) == [1]
+
+
 def test_an_executor_id_that_lives_in_another_namespace_is_not_recovered(gateway: Gateway, sql: Sql) -> None:
     apply(gateway, see_executor("web-0"), see_executor("web-0", namespace="other"))
     pending(sql, "w", "web-0")
     apply(gateway, LoseExecutor(CLUSTER, "team", "web-0", "p1", NOW))
-    assert apply(gateway, Recover("web-0")) == [0]
+    assert apply(gateway, Recover("web-0", GRACE)) == [0]
 
 
 def test_an_executor_comes_back_under_its_name(gateway: Gateway, sql: Sql) -> None:

@@ -64,7 +64,7 @@ class ContainerRunner:
     async def run(self) -> None:
         """Run it until it has ended for good."""
         spec = await self._spec_when_complete()
-        if spec is None:
+        if spec is None or self._ending.is_set():
             return
         process = PodProcess(spec, on_line=self._around.on_line, on_change=self._changed)
         self._process = process

@@ -38,11 +38,12 @@ SELECT due.workflow_id, due.queue_name FROM due JOIN fired ON fired.workflow_uui
 
 -- recover_workflows
 -- Only what an executor left that is recorded as gone, and only as its rows were read: a row that somebody took
--- meanwhile has another owner.
+-- meanwhile has another owner. What an executor has claimed since it was lost is left to it for the grace period too.
 WITH lost AS (
     SELECT workflow_uuid, executor_id, owner_xid
       FROM {schema}.workflow_status
      WHERE status = 'PENDING' AND executor_id = ANY(CAST(:executors AS text[]))
+       AND coalesce(started_at_epoch_ms, updated_at) <= (extract(epoch FROM now()) * 1000)::bigint - :held_ms
        AND (:application::text IS NULL OR application_name = :application OR application_name IS NULL)
        AND NOT EXISTS (SELECT FROM dbos_operator.executors AS alive
                         WHERE alive.system_schema = :system_schema

@@ -87,6 +87,9 @@ def configure(driver: Driver, settings: PoolSettings) -> None:
     for name, seconds in timeouts.items():
         if seconds > 0:
             driver.execute("SELECT set_config(%s, %s, false)", (name, f"{int(seconds * 1000)}ms"))
+    # The planner prices counts with a LIMIT as if there were none: on a long backlog it would compile for
+    # a second what then runs for a millisecond.
+    driver.execute("SELECT set_config('jit', 'off', false)")
 
 
 class PostgresConnection:

@@ -180,7 +180,7 @@ def _refused(driver: psycopg.Connection[Any], schema: str, facts: SchemaFacts, e
     )
     return (
         f"The schema {place} holds no DBOS tables and the role {role} may not create them "
-        f"({error.diag.message_primary}). Let an administrator run `{grant}`, or create them with `dbos migrate`."
+        f"({error.diag.message_primary}). Let an administrator run `{grant}`, then start again."
     )
 
 

@@ -66,7 +66,7 @@ def test_a_gone_pod_is_recovered_after_the_grace_period_and_not_before() -> None
     early = decide([an_executor("pod", gone_since=NOW - GRACE / 2)], a_sighting())
     assert early.changes == ()
     assert early.next_due == NOW + GRACE / 2
-    assert decide([an_executor("pod", gone_since=NOW - GRACE)], a_sighting()).changes == (Recover("pod"),)
+    assert decide([an_executor("pod", gone_since=NOW - GRACE)], a_sighting()).changes == (Recover("pod", GRACE),)
 
 
 def test_a_gone_pod_that_left_nothing_is_left_alone_and_forgotten_after_a_day() -> None:
@@ -89,7 +89,7 @@ def test_a_pod_that_was_never_recorded_is_never_recovered() -> None:
 )
 def test_an_executor_id_that_lives_elsewhere_is_left_alone(other: ExecutorRecord) -> None:
     gone = an_executor("pod", gone_since=NOW - GRACE)
-    assert Recover("pod") not in decide([gone, other], a_sighting()).changes
+    assert Recover("pod", GRACE) not in decide([gone, other], a_sighting()).changes
 
 
 def test_pods_of_another_cluster_are_not_ours_to_lose() -> None:
