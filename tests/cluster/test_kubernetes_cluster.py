@@ -97,11 +97,20 @@ async def test_a_secret_is_read_decoded(cluster: KubernetesCluster, namespace: s
     assert await cluster.read_secret(ObjectKey(namespace, "none")) is None
 
 
-async def test_replicas_go_up_and_down_to_zero(cluster: KubernetesCluster, target: TargetRef, kubectl: Kubectl) -> None:
-    for replicas in (3, 0, 1):
+async def scale_to(cluster: KubernetesCluster, target: TargetRef, replicas: int) -> None:
+    """Scale, again when the Deployment's controller wrote in between."""
+    while True:
         scale = await cluster.read_scale(target)
         assert scale is not None
-        await cluster.patch_scale(scale, replicas)
+        try:
+            return await cluster.patch_scale(scale, replicas)
+        except ConflictError:
+            continue
+
+
+async def test_replicas_go_up_and_down_to_zero(cluster: KubernetesCluster, target: TargetRef, kubectl: Kubectl) -> None:
+    for replicas in (3, 0, 1):
+        await scale_to(cluster, target, replicas)
         assert kubectl.get("deployment", "worker")["spec"]["replicas"] == replicas
 
     scale = await cluster.read_scale(target)
