@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -47,6 +48,9 @@ def worker(module_or_file: str) -> None:
             DBOS.launch()
     except DBOSInitializationError as error:
         _fail(str(error))
+    except Exception as error:  # noqa: BLE001 -- whatever a module raises, its author needs to see where
+        traceback.print_exc()
+        _fail(f"{module_or_file}: raised {type(error).__name__} while it was loaded")
     stop.wait()
     logger.info("Stopping: running workflows have %.0f s to finish", grace)
     finished = _stop(grace)

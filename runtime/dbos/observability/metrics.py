@@ -132,6 +132,10 @@ class _QueueCollector(Collector):
         services = self._engine.services
         with self._lock:
             if time.monotonic() - self._read_at > DEPTH_TTL_SECONDS:
-                self._rows = services.database.run(lambda: load_depths(services.claimant.application))
+                try:
+                    self._rows = services.database.attempt(lambda: load_depths(services.claimant.application))
+                except Exception as error:  # noqa: BLE001 -- a scrape without depths tells more than none
+                    logger.warning("The depths of the queues could not be read for the metrics: %s", error)
+                    self._rows = []
                 self._read_at = time.monotonic()
             return self._rows

@@ -96,6 +96,12 @@ class SystemDatabase:
         """Perform an operation, on the calling thread. The operation is made anew for each try."""
         return self._retrying(lambda: self._perform(operation))
 
+    def attempt(self, operation: Callable[[], Operation[T]]) -> T:
+        """Perform an operation as run does, but a lost connection raises: for who would rather know than wait."""
+        if self._closed.is_set():
+            raise DatabaseClosedError
+        return self._perform(operation)
+
     def query(self, act: Callable[[Engine], T]) -> T:
         """Call a function that reads through the engine; it is called again when a connection is lost."""
         return self._retrying(lambda: act(self.engine))

@@ -1,0 +1,182 @@
+"""What Prometheus and a kubelet see of a worker."""
+
+from __future__ import annotations
+
+import re
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from dbos import DBOS, DBOSClient, Queue
+from dbos.api.runtime import process
+from integration.runtime.conftest import Launch
+from support.postgres import running_postgres
+from support.waiting import eventually
+
+_UNKNOWN = "dbos_undispatchable_total cause=unknown function queue=work workflow=strange"
+
+
+def _get(path: str) -> tuple[int, str]:
+    assert process.application is not None
+    address = process.application.metrics_address
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def _samples() -> dict[str, float]:
+    status, text = _get("/metrics")
+    assert status == 200
+    return {
+        " ".join([sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if not sample.name.endswith(("_bucket", "_created"))
+    }
+
+
+@pytest.fixture
+def serve(launch: Launch) -> Callable[[], None]:
+    """Launch with an endpoint on a free port."""
+    return lambda: launch(metrics_port=0, metrics_host="127.0.0.1")
+
+
+def test_what_ran_is_counted_under_the_documented_names(serve: Callable[[], None], client: DBOSClient) -> None:
+    queue = Queue("work")
+    tries: list[int] = []
+
+    @DBOS.step(name="flaky", retries_allowed=True, interval_seconds=0.001)
+    def flaky() -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ConnectionError
+
+    @DBOS.workflow(name="good")
+    def good() -> None:
+        flaky()
+
+    @DBOS.workflow(name="bad")
+    def bad() -> None:
+        raise ValueError
+
+    serve()
+    queue.enqueue(good).get_result()
+    DBOS.start_workflow(good).get_result()
+    with pytest.raises(ValueError):  # noqa: PT011 -- the error of the workflow above
+        queue.enqueue(bad).get_result()
+    client.enqueue({"workflow_name": "strange", "queue_name": "work"})
+    samples = eventually(_samples, lambda samples: _UNKNOWN in samples)
+    wanted = {
+        "dbos_workflows_started_total queue=work workflow=good": 1,
+        "dbos_workflows_started_total queue= workflow=good": 1,
+        "dbos_workflows_completed_total queue=work status=SUCCESS workflow=good": 1,
+        "dbos_workflows_completed_total queue=work status=ERROR workflow=bad": 1,
+        "dbos_workflow_failures_total error=ValueError queue=work workflow=bad": 1,
+        "dbos_workflow_duration_seconds_count queue=work workflow=good": 1,
+        "dbos_queue_wait_seconds_count queue=work": 2,
+        "dbos_steps_total outcome=success step=flaky": 2,
+        "dbos_step_duration_seconds_count step=flaky": 2,
+        "dbos_step_retries_total step=flaky": 2,
+        "dbos_recoveries_total": 0,
+        "dbos_executor_info application=orders executor=one version=v1": 1,
+    }
+    assert {name: samples.get(name) for name in wanted} == wanted
+
+
+def test_what_waits_and_runs_is_measured(serve: Callable[[], None]) -> None:
+    queue = Queue("work", worker_concurrency=1)
+    begun, go = threading.Event(), threading.Event()
+
+    @DBOS.workflow()
+    def work() -> None:
+        begun.set()
+        go.wait(10)
+
+    serve()
+    handles = [queue.enqueue(work) for _ in range(3)]
+    assert begun.wait(10)
+    samples = _samples()
+    created = handles[1].get_status().created_at
+    go.set()
+    assert created is not None
+    wanted = {
+        "dbos_queue_depth queue=work status=ENQUEUED": 2,
+        "dbos_queue_depth queue=work status=PENDING": 1,
+        "dbos_workflows_running queue=work": 1,
+        "dbos_queue_oldest_enqueued_timestamp_seconds queue=work": created / 1000,
+    }
+    assert {name: samples.get(name) for name in wanted} == wanted
+    for handle in handles:
+        handle.get_result()
+
+
+def test_recovered_workflows_are_counted(serve: Callable[[], None], database_url: str) -> None:
+    with DBOSClient(system_database_url=database_url, application_name="orders") as client:
+        client.enqueue({"workflow_name": "x", "queue_name": "y"})
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = 'one', application_version = 'v1'"
+        )
+    serve()
+    assert _samples()["dbos_recoveries_total"] == 1
+
+
+def test_probes_answer(serve: Callable[[], None]) -> None:
+    serve()
+    assert _get("/healthz") == (200, "ok\n")
+    assert _get("/readyz") == (200, "ready\n")
+    assert _get("/nothing")[0] == 404
+
+
+def test_a_draining_process_is_alive_and_not_ready(serve: Callable[[], None]) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    @DBOS.workflow()
+    def work() -> None:
+        begun.set()
+        go.wait(10)
+
+    serve()
+    DBOS.start_workflow(work)
+    assert begun.wait(10)
+    ending = threading.Thread(target=lambda: DBOS.destroy(workflow_completion_timeout_sec=10))
+    ending.start()
+    assert eventually(lambda: _get("/readyz"), lambda answer: answer[0] == 503, within=5) == (503, "not ready\n")
+    assert _get("/healthz")[0] == 200
+    assert _get("/metrics")[0] == 200
+    go.set()
+    ending.join(10)
+    assert not ending.is_alive()
+
+
+def test_without_a_database_metrics_are_told_without_depths(serve: Callable[[], None], launch: Launch) -> None:
+    with running_postgres() as server:
+        launch(system_database_url=server.create_database(), metrics_port=0, metrics_host="127.0.0.1")
+        server.stop()
+        status, text = _get("/metrics")
+        assert status == 200
+        assert re.search(r"^dbos_executor_info", text, re.MULTILINE)
+        assert not re.search(r"^dbos_queue_depth\{", text, re.MULTILINE)
+        assert _get("/healthz")[0] == 200
+        DBOS.destroy()
+
+
+def test_without_a_port_nothing_is_served(launch: Launch) -> None:
+    launch()
+    assert process.application is not None
+    assert process.application.metrics_address is None
+
+
+def test_port_and_host_come_from_the_environment_too(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBOS_METRICS_PORT", "0")
+    monkeypatch.setenv("DBOS_METRICS_HOST", "127.0.0.1")
+    launch()
+    assert process.application is not None
+    assert (process.application.metrics_address or "").startswith("127.0.0.1:")
