@@ -106,7 +106,7 @@ def test_each_worker_runs_as_many_as_its_own_limit_allows(fleet: Fleet) -> None:
 def test_a_global_concurrency_holds_over_all_workers(fleet: Fleet, limit: int) -> None:
     queue = f"global-{limit}"
     fleet.enqueue(queue, "queue_up", [({}, [queue])] * 6)
-    fleet.enqueue(queue, "occupy", [({}, [0.04])] * 20)
+    fleet.enqueue(queue, "occupy", [({}, [0.01])] * 150)
     with most_pending(fleet.database, queue) as pending:
         fleet.open(queue, global_concurrency=limit, worker_concurrency=1)
         running = fleet.wait_for_running(queue, limit)
