@@ -8,6 +8,8 @@ a commit of its own.
     write(), submit() -> queue -> [ batch: steps | starts | children | outcomes ] -> one commit -> answers
                                     | a record spoils the batch      | the connection is lost
                                     +-> each record alone            +-> connect again, the same batch again
+                                        | somebody holds its row
+                                        +-> held: tried now and then, and nobody waits for it
 
 Every statement is harmless when repeated: a start knows its row by `creator`, a step by its time, an
 outcome by its token.
@@ -27,7 +29,7 @@ from typing import Any
 from dbos.core.retry import reconnect_delay
 from dbos.store.batches import Record, answers_of, payload_size, statements_of
 from dbos.store.dialects.postgres import ConnectionSource, PostgresConnection, is_conflict, is_connection_lost
-from dbos.store.operation import DatabaseClosedError, Statement
+from dbos.store.operation import DatabaseClosedError, Row, Statement
 
 logger = logging.getLogger("dbos")
 
@@ -36,10 +38,14 @@ MAX_BYTES = 4_000_000
 NOTIFY_INTERVAL_SECONDS = 0.005
 STOPPING_ATTEMPTS = 3
 """How often a writer that is asked to stop still tries to reach a database that does not answer."""
+HELD_SECONDS = 0.2
+"""How often a record whose row somebody else holds is tried again."""
 STOPPING_SECONDS = 10.0
 """How long stop() waits for the last commit."""
+PATIENCE, BRIEF = "100ms", "10ms"
+"""How long a batch waits for a row that somebody holds, and how long a record that was held before."""
 SESSION = {
-    "lock_timeout": "2s",  # a batch waits that long for a row that somebody holds, then each record tries alone
+    "lock_timeout": PATIENCE,
     "plan_cache_mode": "force_generic_plan",  # the plans of these statements do not depend on their parameters
     "enable_seqscan": "off",  # on a table that was never analysed, and small when the plan was made
 }
@@ -73,6 +79,8 @@ class GroupCommitWriter:
         self._retry = retry
         self._entries: deque[_Entry] = deque()
         self._wake = threading.Condition(threading.Lock())
+        self._held: list[_Entry] = []
+        self._held_until = 0.0
         self._turn = threading.Lock()
         """Held by whoever writes: it owns the connection."""
         self._stopping = False
@@ -163,6 +171,7 @@ class GroupCommitWriter:
                 batch = self._take()
                 if batch:
                     self._write(batch)
+                self._write_held(force=last)
                 self._notify(force=last)
                 if last and not self._entries:
                     self._drop_connection()
@@ -171,10 +180,10 @@ class GroupCommitWriter:
     def _wait(self) -> bool:
         with self._wake:
             while not self._entries and not self._stopping:
-                delay = self._notify_delay()
-                if delay is not None and delay <= 0:
+                delays = [delay for delay in (self._notify_delay(), self._held_delay()) if delay is not None]
+                if delays and min(delays) <= 0:
                     break
-                self._wake.wait(delay)
+                self._wake.wait(min(delays, default=None))
             return self._stopping
 
     def _take(self) -> list[_Entry]:
@@ -188,17 +197,12 @@ class GroupCommitWriter:
                 batch.append(self._entries.popleft())
             return batch
 
-    def _write(self, batch: list[_Entry]) -> None:
+    def _write(self, batch: list[_Entry], *, patience: str = PATIENCE) -> None:
         attempt = 0
         records = [entry.record for entry in batch]
         while True:
             try:
-                statements = statements_of(records)
-                connection = self._connected()
-                if len(statements) == 1:
-                    results = [connection.execute(statements[0])]
-                else:
-                    results = connection.execute_together(statements)
+                answers = answers_of(records, self._perform(statements_of(records), patience))
             except Exception as error:  # noqa: BLE001 -- the writer's boundary: every caller must be answered
                 if is_connection_lost(error) and self._may_retry(attempt):
                     attempt += 1
@@ -206,9 +210,33 @@ class GroupCommitWriter:
                     continue
                 self._write_alone(batch, error)
             else:
-                for entry, answer in zip(batch, answers_of(records, results), strict=True):
+                for entry, answer in zip(batch, answers, strict=True):
                     entry.future.set_result(answer)
             return
+
+    def _perform(self, statements: list[Statement], patience: str) -> list[list[Row]]:
+        connection = self._connected()
+        if patience != PATIENCE:
+            connection.driver.execute("SELECT set_config('lock_timeout', %s, false)", (patience,))
+        try:
+            if len(statements) == 1:
+                return [connection.execute(statements[0])]
+            return connection.execute_together(statements)
+        finally:
+            if patience != PATIENCE and not connection.driver.closed:
+                connection.driver.execute("SELECT set_config('lock_timeout', %s, false)", (PATIENCE,))
+
+    def _write_held(self, *, force: bool) -> None:
+        with self._wake:
+            delay = self._held_delay()
+            if delay is None or (delay > 0 and not force):
+                return
+            held, self._held = self._held, []
+        for entry in held:
+            self._write([entry], patience=BRIEF)
+
+    def _held_delay(self) -> float | None:
+        return self._held_until - monotonic() if self._held else None
 
     def _may_retry(self, attempt: int) -> bool:
         return self._retry and not (self._stopping and attempt >= STOPPING_ATTEMPTS)
@@ -221,8 +249,10 @@ class GroupCommitWriter:
         if is_connection_lost(error):
             self._drop_connection()
         if is_conflict(error) and not self._stopping:
-            with self._wake:  # somebody holds the row: behind the others, so that nobody waits for it
-                self._entries.append(batch[0])
+            with self._wake:
+                self._held.append(batch[0])
+                self._held_until = monotonic() + HELD_SECONDS
+                self._wake.notify()  # the thread tries it again, whoever met the conflict
             return
         batch[0].future.set_exception(error)
 
