@@ -245,6 +245,13 @@ def test_probes_and_metrics_answer(operator: OperatorProcess, kubectl: Kubectl, 
     assert "dbos_operator_build_info{" in text
 
 
+def test_metrics_and_probes_may_share_an_address(control_plane: ControlPlane, crds: Path, namespace: str) -> None:
+    shared = ("--metrics-address", "127.0.0.1:0", "--health-address", "127.0.0.1:0")
+    with an_operator("--namespace", namespace, *shared, kubeconfig=control_plane.admin_kubeconfig) as operator:
+        assert operator.address("/metrics").rpartition("/")[0] == operator.address("/healthz").rpartition("/")[0]
+        assert operator.fetch("/metrics")[0] == operator.fetch("/healthz")[0] == 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_order(operator: OperatorProcess, kubectl: Kubectl, number: signal.Signals) -> None:
     kubectl.apply("---".join([DATABASE, QUEUE]))
