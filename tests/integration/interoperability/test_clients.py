@@ -11,6 +11,7 @@ import pytest
 
 from dbos import DBOSClient, EnqueueOptions, PortableWorkflowError, WorkflowStatus
 from integration.interoperability.parties import (
+    ENDED,
     POLL_SECONDS,
     Database,
     OfficialClient,
@@ -18,6 +19,7 @@ from integration.interoperability.parties import (
     our_outcome,
     our_worker,
 )
+from integration.interoperability.records import comparable_workflow
 
 Enqueue = Callable[..., str]
 
@@ -175,6 +177,39 @@ def test_a_portable_error_tells_name_message_code_and_data(database: Database, c
         7,
         {"reason": "sql"},
     )
+
+
+def test_dead_letters_and_missed_deadlines_leave_the_same_rows(database: Database, client: DBOSClient) -> None:
+    """Both are rare, so both runtimes had better agree."""
+    rows: dict[str, list[dict[str, Any]]] = {"ours": [], "theirs": []}
+    for kind, left in rows.items():
+        dead = client.enqueue(
+            {
+                "workflow_name": "sign",
+                "queue_name": f"{kind}-queue",
+                "app_version": "not yet",
+                "deduplication_id": kind,
+                "delay_seconds": 0.1,
+            }
+        )
+        database.execute(
+            "UPDATE dbos.workflow_status SET recovery_attempts = 101, application_version = NULL"
+            " WHERE workflow_uuid = %s",
+            dead.workflow_id,
+        )
+        timed = client.enqueue(
+            {"workflow_name": "pass_gate", "queue_name": f"{kind}-queue", "workflow_timeout": 0.3}, "shut"
+        )
+        for handle, status in ((dead, "MAX_RECOVERY_ATTEMPTS_EXCEEDED"), (timed, "CANCELLED")):
+            row = database.wait_for_status(handle.workflow_id, *ENDED)
+            assert row["status"] == status
+            left.append(comparable_workflow({**row, **dict.fromkeys(_NAMES)}))
+    database.open_gate("shut")
+    assert rows["ours"] == rows["theirs"]
+
+
+_NAMES = ("workflow_uuid", "application_name", "application_version", "executor_id")
+"""What tells the two workers apart."""
 
 
 def _portable_records(database: Database, workflow_id: str) -> dict[str, Any]:
