@@ -39,7 +39,7 @@ def comparable_workflow(row: Mapping[str, Any]) -> Row:
         "started": started is not None,
         "in order": _in_order(created, started, completed),
         "delay in s": None if delay is None else round((delay - created) / 1000),
-        "deadline in s": None if deadline is None else round((deadline - (started or created)) / 1000),
+        "deadline in min": None if deadline is None else round((deadline - (started or created)) / 60_000),
     }
     return told
 

@@ -11,7 +11,7 @@ from typing import Any
 from board import execute
 from failures import RefusedError
 
-from dbos import DBOS, DBOSClient, SetEnqueueOptions, SetWorkflowID
+from dbos import DBOS, DBOSClient, PortableWorkflowError, SetEnqueueOptions, SetWorkflowID
 from dbos import error as errors
 
 URL = os.environ["DBOS_SYSTEM_DATABASE_URL"]
@@ -49,6 +49,12 @@ def hopeless() -> None:
     raise ValueError("hopeless")
 
 
+@DBOS.step(retries_allowed=True, max_attempts=5, interval_seconds=0.01, should_retry=lambda _error: False)
+def picky() -> None:
+    """Fails with what no retry helps against."""
+    raise LookupError("picky")
+
+
 @DBOS.step()
 def broken(reason: str) -> None:
     """Fails."""
@@ -73,7 +79,7 @@ def direct(start: int, *, label: str) -> str:
 def catches() -> list[str]:
     """Goes on after steps that failed."""
     caught = []
-    for step in (lambda: broken("caught"), hopeless):
+    for step in (lambda: broken("caught"), hopeless, picky):
         try:
             step()
         except Exception as error:  # noqa: BLE001 -- the kind of failure is the point
@@ -155,6 +161,24 @@ def starts_step() -> int:
     return DBOS.start_workflow(add, 30).get_result()
 
 
+@DBOS.workflow()
+def awaits(workflow_id: str) -> str:
+    """The failure of a workflow that somebody else started."""
+    try:
+        DBOS.retrieve_workflow(workflow_id).get_result()
+    except PortableWorkflowError as error:
+        return f"{error.name} {error.code} {add(1)}"
+    return ""
+
+
+@DBOS.workflow()
+def has_time() -> list[int]:
+    """Children under the deadline of their parent."""
+    started = DBOS.start_workflow(child, 1)
+    enqueued = DBOS.enqueue_workflow("live", child, 2)
+    return [child(3), started.get_result(), enqueued.get_result()]
+
+
 @DBOS.step()
 def looks_inside() -> str:
     """What a step looks at is not recorded."""
@@ -198,6 +222,12 @@ async def tick(number: int) -> int:
     return number
 
 
+@DBOS.step(retries_allowed=True, max_attempts=2, interval_seconds=0.01)
+async def async_hopeless(number: int) -> None:
+    """Fails on every attempt."""
+    raise RefusedError(str(number))
+
+
 @DBOS.workflow()
 async def async_child(number: int) -> int:
     """One step."""
@@ -208,6 +238,8 @@ async def async_child(number: int) -> int:
 async def gathers(count: int) -> list[int]:
     """Steps side by side, then children of all three kinds."""
     first = list(await asyncio.gather(*(tick(number) for number in range(1, count + 1))))
+    failures = await asyncio.gather(async_hopeless(1), tick(5), async_hopeless(2), return_exceptions=True)
+    first.append(sum(isinstance(failure, Exception) for failure in failures))
     first.append(await async_child(7))
     started = await DBOS.start_workflow_async(async_child, 8)
     first.append(await started.get_result())
@@ -249,6 +281,17 @@ def in_application() -> None:
     with SetEnqueueOptions(deduplication_id="d", priority=2147483647, app_version="v9", delay_seconds=3600):
         run("parked", lambda: DBOS.enqueue_workflow("parked", direct, 5, label="parked"))
     run("parked-plain", lambda: DBOS.enqueue_workflow("parked", direct, 6, label="parked"))
+
+
+def by_sql() -> None:
+    """What plain SQL enqueues is portable, and so is what it gives; what it calls is not."""
+    enqueue = "SELECT dbos.enqueue_workflow(%s, 'live', %s::json[], workflow_id => %s)"
+    execute(enqueue, "calls_children", [], "portable-parent")
+    execute(enqueue, "fails_itself", [], "portable-failure")
+    execute(enqueue, "awaits", ['"portable-failure"'], "portable-awaits")
+    run("awaits", lambda: awaits("portable-failure"))
+    for workflow_id in ("portable-parent", "portable-awaits"):
+        DBOS.retrieve_workflow(workflow_id).get_result()
 
 
 def by_client() -> None:
@@ -294,6 +337,15 @@ def by_client() -> None:
             },
             2,
         )
+        family = client.enqueue(
+            {
+                "workflow_name": "has_time",
+                "queue_name": "live",
+                "workflow_id": f"{name}-family",
+                "workflow_timeout": 3600,
+            }
+        )
+        family.get_result(polling_interval_sec=0.05)
         plain.get_result(polling_interval_sec=0.05)
         timed.get_result(polling_interval_sec=0.05)
         client.destroy()
@@ -311,5 +363,6 @@ if __name__ == "__main__":
         polling_interval_sec=0.05,
     )
     in_application()
+    by_sql()
     by_client()
     DBOS.destroy()
