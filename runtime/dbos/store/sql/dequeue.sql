@@ -53,6 +53,8 @@ WITH next_up AS MATERIALIZED (
 -- claim_workflows_shared
 -- Under a global concurrency or rate limit executors take turns: NOWAIT and REPEATABLE READ make the one
 -- that counted on a stale snapshot fail, where SKIP LOCKED would let both admit a full budget.
+-- Executors that see different rows first (a new row of a higher priority, another version) would not meet
+-- there, so each claim also writes the row of its queue, as it is: only one of two that counted at once can.
 WITH next_up AS MATERIALIZED (
     {include claimable}
     LIMIT GREATEST(0, LEAST(:limit,
@@ -66,6 +68,11 @@ WITH next_up AS MATERIALIZED (
                AND started_at_epoch_ms > (EXTRACT(epoch FROM now()) * 1000)::bigint - CAST(:rate_period_ms AS bigint)
                AND (application_name = :application OR application_name IS NULL)) END))
     FOR UPDATE NOWAIT
+), turn AS (
+    UPDATE {schema}.queues AS queue SET polling_interval_sec = queue.polling_interval_sec
+      FROM (SELECT queue_id FROM {schema}.queues
+             WHERE name = :queue AND EXISTS (SELECT 1 FROM next_up) FOR NO KEY UPDATE NOWAIT) AS held
+     WHERE queue.queue_id = held.queue_id
 ), {include claimed}
 
 -- release_workflows
