@@ -1,0 +1,92 @@
+"""Filtered lists of workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from dbos.store.database import SystemDatabase
+from dbos.store.introspection import WorkflowFilter, list_workflows
+from support.store_records import a_running_workflow, a_workflow, an_outcome, opened, writing
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[SystemDatabase]:
+    """A system database with seven workflows that differ in one thing each."""
+    with opened(database_url) as store, writing(store) as writer:
+        for record in (
+            a_workflow("plain"),
+            a_workflow("named", name="other"),
+            a_workflow("queued", queue_name="other", application_version="v2"),
+            a_workflow("theirs", application_name="shop"),
+            a_workflow("unclaimed", application_name=None),
+            a_running_workflow("100%", executor_id="pod", authenticated_user="eve"),
+            a_running_workflow("ended"),
+        ):
+            writer.write(record)
+        writer.write(an_outcome("ended", output="o"))
+        with psycopg.connect(database_url) as connection:
+            connection.execute(
+                "UPDATE dbos.workflow_status w SET created_at = 10 * o.n FROM unnest(%s::text[]) WITH ORDINALITY"
+                " AS o(id, n) WHERE o.id = w.workflow_uuid",
+                [["plain", "named", "queued", "theirs", "unclaimed", "100%", "ended"]],
+            )
+        yield store
+
+
+def _list(database: SystemDatabase, **fields: Any) -> str:
+    wanted = WorkflowFilter(**fields)
+    rows = list_workflows(database.engine, "dbos", wanted, load_input=False, load_output=False)
+    return " ".join(row["workflow_uuid"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("fields", "ids"),
+    [
+        ({}, "plain named queued theirs unclaimed 100% ended"),
+        ({"application": "orders"}, "plain named queued unclaimed 100% ended"),
+        ({"application": "orders", "workflow_ids": ["theirs", "plain"]}, "plain theirs"),
+        ({"name": ["other"]}, "named"),
+        ({"queue_name": ["other", "none"]}, "queued"),
+        ({"app_version": ["v2"]}, "queued"),
+        ({"status": ["SUCCESS"]}, "ended"),
+        ({"status": []}, ""),
+        ({"executor_id": ["pod"]}, "100%"),
+        ({"user": ["eve"]}, "100%"),
+        ({"workflow_id_prefix": ["100%"]}, "100%"),
+        ({"workflow_id_prefix": ["1%"]}, ""),
+        ({"workflow_id_prefix": ["p", "q"]}, "plain queued"),
+        ({"queued_only": True}, "plain named queued theirs unclaimed"),
+        ({"created_from_ms": 50}, "unclaimed 100% ended"),
+        ({"created_to_ms": 20}, "plain named"),
+        ({"created_from_ms": 20, "created_to_ms": 30}, "named queued"),
+        ({"limit": 2}, "plain named"),
+        ({"offset": 5}, "100% ended"),
+        ({"limit": 1, "offset": 1, "newest_first": True}, "100%"),
+        ({"newest_first": True}, "ended 100% unclaimed theirs queued named plain"),
+        ({"name": ["workflow"], "status": ["ENQUEUED"], "application": "orders"}, "plain queued unclaimed"),
+    ],
+)
+def test_filters_narrow_a_listing(database: SystemDatabase, fields: dict[str, Any], ids: str) -> None:
+    assert _list(database, **fields) == ids
+
+
+def test_payloads_come_from_either_place(database: SystemDatabase, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE dbos.workflow_status SET inputs = 'old in', output = 'old out', error = 'old error'")
+        connection.execute("DELETE FROM dbos.workflow_input WHERE workflow_uuid = 'ended'")
+    rows = list_workflows(
+        database.engine, "dbos", WorkflowFilter(workflow_ids=["ended", "plain"]), load_input=True, load_output=True
+    )
+    told = {row["workflow_uuid"]: (row["inputs"], row["output"], row["error"]) for row in rows}
+    assert told["ended"] == ("old in", "o", "old error")
+    assert told["plain"][0] != "old in"
+    assert told["plain"][1:] == ("old out", "old error")
+
+
+def test_what_was_not_asked_for_is_not_loaded(database: SystemDatabase) -> None:
+    rows = list_workflows(database.engine, "dbos", WorkflowFilter(), load_input=False, load_output=False)
+    assert not {"inputs", "output", "error"} & set(rows[0])
