@@ -288,6 +288,8 @@ def by_sql() -> None:
     enqueue = "SELECT dbos.enqueue_workflow(%s, 'live', %s::json[], workflow_id => %s)"
     execute(enqueue, "calls_children", [], "portable-parent")
     execute(enqueue, "fails_itself", [], "portable-failure")
+    with suppress(PortableWorkflowError):
+        DBOS.retrieve_workflow("portable-failure").get_result()
     execute(enqueue, "awaits", ['"portable-failure"'], "portable-awaits")
     run("awaits", lambda: awaits("portable-failure"))
     for workflow_id in ("portable-parent", "portable-awaits"):
