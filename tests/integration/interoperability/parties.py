@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import psycopg
 from dbos import DBOSClient
 from support.peer import start_peer
 from support.waiting import eventually
+from support.worker_process import dbos_command
 
 PROGRAMS = Path(__file__).with_name("programs")
 POLL_SECONDS = 0.05
@@ -161,7 +161,7 @@ def our_worker(url: str, program: str = "jobs.py", **variables: str) -> Iterator
     """`dbos worker` on a program for the length of the block; SIGTERM ends it, SIGKILL if that does not."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DBOS")}
     environment |= _settings(url, "ours", variables) | {"DBOS_SHUTDOWN_GRACE_SEC": "2"}
-    command = [str(Path(sys.executable).with_name("dbos")), "worker", str(PROGRAMS / program)]
+    command = [str(dbos_command()), "worker", str(PROGRAMS / program)]
     with subprocess.Popen(command, env=environment, cwd=PROGRAMS, text=True) as process, _ended(process):
         yield process
 
