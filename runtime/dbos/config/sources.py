@@ -77,7 +77,7 @@ def load_settings(
         database=DatabaseOptions(
             url=_take(config, "system_database_url", str) or database_url,
             engine=_take(config, "system_database_engine", Engine),
-            schema=_take(config, "dbos_system_schema", str) or "dbos",
+            schema=_or(_take(config, "dbos_system_schema", str), "dbos"),
             pool_size=_or(_take(config, "sys_db_pool_size", int), 20),
             engine_options=dict(_take(config, "db_engine_kwargs", dict) or {}),
             use_listen_notify=_or(_take(config, "use_listen_notify", bool), default=True),

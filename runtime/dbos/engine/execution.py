@@ -18,11 +18,15 @@ from dbos.engine.services import Services
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_value
 from dbos.serialization.failures import encode_failure
+from dbos.store.dialects.postgres import is_conflict, is_connection_lost
+from dbos.store.operation import DatabaseClosedError
 from dbos.store.rows import OutcomeRecord
 from dbos.store.steps import load_steps
 from dbos.telemetry import WorkflowEnded, WorkflowStarted
 
 logger = logging.getLogger("dbos")
+
+MAX_REFUSAL_CHARACTERS = 2000
 
 
 def execute(
@@ -40,9 +44,17 @@ def execute(
     waits for the outcome that whoever owns the workflow records.
     """
     record, outcome = yield from run_function(workflow, execution, args, kwargs, contain=contain)
-    if record is not None and (yield Write(record)):
-        note_end(services, execution, record, outcome)
-        return outcome
+    if record is not None:
+        try:
+            written = yield Write(record)
+        except Exception as error:
+            if not is_refused(error):
+                raise
+            record, outcome = unstorable(execution, error)
+            written = yield Write(record)
+        if written:
+            note_end(services, execution, record, outcome)
+            return outcome
     return (yield from await_outcome(services.signals, execution.workflow_id, poll_seconds=1.0))
 
 
@@ -100,6 +112,21 @@ def outcome_record(execution: Execution, outcome: Outcome) -> OutcomeRecord:
         output=encode_value(outcome.value, execution.serialization) if error is None else None,
         error=None if error is None else encode_failure(error, execution.serialization),
     )
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether the database refuses a record, and will each time: it is too large, or a rule forbids it."""
+    return not isinstance(error, DatabaseClosedError) and not is_conflict(error) and not is_connection_lost(error)
+
+
+def unstorable(execution: Execution, refusal: BaseException) -> tuple[OutcomeRecord, Outcome]:
+    """The end of a workflow whose outcome the database refuses: an ERROR that says so, instead of no end."""
+    logger.error(
+        "The outcome of a workflow could not be stored", exc_info=refusal, extra={"workflow_id": execution.workflow_id}
+    )
+    text = f"The outcome could not be stored: {type(refusal).__name__}: {refusal}"
+    outcome = Outcome(error=RuntimeError(text[:MAX_REFUSAL_CHARACTERS]))
+    return outcome_record(execution, outcome), outcome
 
 
 @contextmanager

@@ -20,7 +20,16 @@ from dbos.core.outcome import Outcome
 from dbos.engine.commands import Call, Started
 from dbos.engine.context import Execution
 from dbos.engine.event_loop import EventLoopThread
-from dbos.engine.execution import execute, load_checkpoints, note_end, note_start, outcome_record, run_function
+from dbos.engine.execution import (
+    execute,
+    is_refused,
+    load_checkpoints,
+    note_end,
+    note_start,
+    outcome_record,
+    run_function,
+    unstorable,
+)
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.plan import Plan
 from dbos.engine.registry import Registry, WorkflowFunction
@@ -175,11 +184,22 @@ class Executor:
         record, outcome = yield from run_function(function, execution, args, kwargs, contain=True)
         return None if record is None else (execution, record, outcome)
 
-    def _post(self, claimed: ClaimedWorkflow, execution: Execution, record: OutcomeRecord, outcome: Outcome) -> None:
+    def _post(
+        self,
+        claimed: ClaimedWorkflow,
+        execution: Execution,
+        record: OutcomeRecord,
+        outcome: Outcome,
+        *,
+        final: bool = False,
+    ) -> None:
         """Hand an outcome to the writer without waiting: nobody here waits for it, and the thread is free."""
 
         def on_commit(committed: Future[bool]) -> None:
             error = committed.exception()
+            if error is not None and is_refused(error) and not final:
+                self._post(claimed, execution, *unstorable(execution, error), final=True)
+                return
             if error is not None:
                 logger.error("An outcome could not be recorded", exc_info=error, extra=_fields(claimed))
             elif committed.result():

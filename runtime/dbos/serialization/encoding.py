@@ -33,7 +33,7 @@ def encode_value(value: Any, serialization: str | None) -> str:
         case "py_pickle":
             return b64encode(dumps(value)).decode("ascii")
         case "portable_json":
-            return json.dumps(_portable(value), ensure_ascii=False, separators=(",", ":"))
+            return _json(_portable(value))
         case other:
             raise ValueError(f"expected the format {PY_PICKLE} or {PORTABLE_JSON}, got {other!r}")
 
@@ -68,6 +68,15 @@ def encode_scheduled_inputs(moment: datetime, context: Any, serializer: str | No
     serializer and expects that one's form of arguments, portable or not.
     """
     return encode_value({"args": (moment, context), "kwargs": {}}, serializer)
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair: only its escape can be stored
+        return json.dumps(value, separators=(",", ":"))
+    return text
 
 
 def _portable(value: Any) -> Any:

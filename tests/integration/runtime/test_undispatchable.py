@@ -162,3 +162,22 @@ def test_a_listing_shows_rows_that_cannot_be_decoded(launch: Launch, client: DBO
     listed = {status.workflow_id: status for status in client.list_workflows()}
     assert isinstance(listed[one.workflow_id].input, str)
     assert listed[two.workflow_id].input == {"args": (2,), "kwargs": {}}
+
+
+@pytest.mark.parametrize("how", ["enqueued", "started", "called"])
+def test_an_outcome_that_the_database_refuses_ends_the_workflow_in_an_error_that_says_so(
+    launch: Launch, sql: Sql, how: str
+) -> None:
+    queue = Queue("work")
+    sql.execute("ALTER TABLE dbos.workflow_output ADD CHECK (length(output) < 1000)")
+
+    @DBOS.workflow(name="work")
+    def work() -> str:
+        return "x" * 2000
+
+    launch()
+    begin = {"enqueued": queue.enqueue, "started": DBOS.start_workflow}.get(how)
+    with pytest.raises(RuntimeError, match="could not be stored: CheckViolation"):
+        work() if begin is None else begin(work).get_result()
+    row = sql.execute("SELECT status FROM dbos.workflow_status").fetchone()
+    assert row == {"status": "ERROR"}

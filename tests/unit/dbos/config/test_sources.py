@@ -1,0 +1,133 @@
+"""Settings from the configuration in code, then the environment, then defaults."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+
+from dbos._error import DBOSInitializationError
+from dbos.config.sources import load_settings
+
+
+def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
+    settings = load_settings({"name": "orders"}, {})
+    assert (settings.name, settings.executor_id, settings.application_version) == ("orders", "local", None)
+    assert (settings.application_id, settings.log_level, settings.max_executor_threads) == ("", "INFO", None)
+    assert (settings.metrics.port, settings.metrics.host) == (None, "0.0.0.0")
+    database = settings.database
+    assert (database.url, database.engine, database.schema, database.pool_size) == (None, None, "dbos", 20)
+    assert (database.engine_options, database.use_listen_notify) == ({}, True)
+
+
+def test_code_wins_over_the_environment() -> None:
+    environment = {
+        "DBOS__VMID": "pod",
+        "DBOS__APPVERSION": "v-env",
+        "DBOS__APPID": "app",
+        "DBOS_METRICS_PORT": "9000",
+        "DBOS_METRICS_HOST": "127.0.0.1",
+    }
+    given = {
+        "name": "orders",
+        "executor_id": "mine",
+        "application_version": "v-code",
+        "metrics_port": 0,
+        "metrics_host": "::1",
+    }
+    coded = load_settings(given, environment)
+    assert (coded.executor_id, coded.application_version, coded.application_id) == ("mine", "v-code", "app")
+    assert (coded.metrics.port, coded.metrics.host) == (0, "::1")
+    left = load_settings({"name": "orders"}, environment)
+    assert (left.executor_id, left.application_version) == ("pod", "v-env")
+    assert (left.metrics.port, left.metrics.host) == (9000, "127.0.0.1")
+
+
+def test_empty_variables_count_as_absent() -> None:
+    settings = load_settings(
+        {"name": "orders"}, {"DBOS__VMID": "", "DBOS__APPVERSION": "", "DBOS_METRICS_PORT": "", "DBOS_METRICS_HOST": ""}
+    )
+    assert (settings.executor_id, settings.application_version, settings.metrics.port) == ("local", None, None)
+    assert settings.metrics.host == "0.0.0.0"
+
+
+def test_a_database_is_filled_in_only_where_none_is_named() -> None:
+    assert load_settings({"name": "orders"}, {}, database_url="postgresql:///x").database.url == "postgresql:///x"
+    named = load_settings(
+        {"name": "orders", "system_database_url": "postgresql:///y"}, {}, database_url="postgresql:///x"
+    )
+    assert named.database.url == "postgresql:///y"
+
+
+def test_every_setting_of_the_database_is_taken() -> None:
+    engine = create_engine("postgresql+psycopg:///x")
+    given = {
+        "name": "orders",
+        "system_database_engine": engine,
+        "dbos_system_schema": "own",
+        "sys_db_pool_size": 7,
+        "db_engine_kwargs": {"pool_timeout": 3},
+        "use_listen_notify": False,
+        "max_executor_threads": 4,
+        "log_level": "debug",
+    }
+    settings = load_settings(given, {})
+    database = settings.database
+    assert (database.engine, database.schema, database.pool_size) == (engine, "own", 7)
+    assert (database.engine_options, database.use_listen_notify) == ({"pool_timeout": 3}, False)
+    assert (settings.max_executor_threads, settings.log_level) == (4, "DEBUG")
+
+
+def test_unknown_keys_are_named_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "dbos"):
+        load_settings({"name": "orders", "zebra": 1, "apple": 2}, {})
+    assert "apple, zebra" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({}, "name: expected the application's name"),
+        ({"name": None}, "name: expected the application's name"),
+        ({"name": 5}, "name: expected a value of type str, got 5"),
+        ({"name": "ab"}, "name: expected 3 to 256 characters of a-z, 0-9, - and _, got 'ab'"),
+        ({"name": "Orders"}, "name: expected"),
+        ({"name": "a" * 257}, "name: expected"),
+        ({"executor_id": " "}, "executor_id: expected text that is not blank"),
+        ({"executor_id": 7}, "executor_id: expected a value of type str"),
+        ({"log_level": "LOUD"}, "log_level: expected one of DEBUG, INFO"),
+        ({"sys_db_pool_size": "20"}, "sys_db_pool_size: expected a value of type int"),
+        ({"sys_db_pool_size": True}, "sys_db_pool_size: expected a value of type int"),
+        ({"sys_db_pool_size": 3}, "sys_db_pool_size: expected at least 4"),
+        ({"dbos_system_schema": ""}, None),
+        ({"dbos_system_schema": " "}, "dbos_system_schema: expected the name of a schema"),
+        ({"db_engine_kwargs": []}, None),
+        ({"db_engine_kwargs": [1]}, "db_engine_kwargs: expected a value of type dict"),
+        ({"use_listen_notify": "no"}, "use_listen_notify: expected a value of type bool"),
+        ({"max_executor_threads": 0}, "max_executor_threads: expected at least 1, or None"),
+        ({"system_database_engine": "postgresql:///x"}, "system_database_engine: expected a value of type Engine"),
+        ({"system_database_url": 5}, "system_database_url: expected a value of type str"),
+        ({"metrics_port": 65536}, "metrics_port: expected a port from 0 to 65535"),
+        ({"metrics_port": -1}, "metrics_port: expected a port"),
+    ],
+)
+def test_settings_that_cannot_be_are_named_with_what_was_expected(config: dict[str, Any], said: str | None) -> None:
+    whole = config if not config or "name" in config else {"name": "orders", **config}
+    if said is None:
+        said = f"{next(iter(config))}: expected"
+    with pytest.raises(DBOSInitializationError, match=said):
+        load_settings(whole, {})
+
+
+@pytest.mark.parametrize("config", [None, "orders", 5])
+def test_a_configuration_is_a_dictionary(config: Any) -> None:
+    with pytest.raises(DBOSInitializationError, match="config: expected a DBOSConfig dictionary"):
+        load_settings(config, {})
+
+
+@pytest.mark.parametrize("port", ["http", "1.5", "70000", "-1"])
+def test_a_port_of_the_environment_that_cannot_be_is_named(port: str) -> None:
+    with pytest.raises(DBOSInitializationError, match=f"expected a port from 0 to 65535, got '?{port}"):
+        load_settings({"name": "orders"}, {"DBOS_METRICS_PORT": port})
