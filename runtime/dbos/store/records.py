@@ -36,7 +36,11 @@ class StartAnswer:
 
 
 def insert_statement(records: Sequence[NewWorkflow]) -> Statement:
-    """One `insert_workflows` for records without a parent step, one `insert_children` for records with one."""
+    """`insert_workflows` for records without a parent step (`insert_workflow` for one), else `insert_children`."""
+    if len(records) == 1 and records[0].parent_step is None:
+        row = _new_workflow(records[0])
+        row["attributes"] = None if records[0].attributes is None else json.dumps(records[0].attributes)
+        return Statement("insert_workflow", row)
     rows = json.dumps([_new_workflow(record) for record in records])
     parents = sorted({record.parent_step.workflow_id for record in records if record.parent_step is not None})
     if not parents:

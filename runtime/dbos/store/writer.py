@@ -35,7 +35,7 @@ logger = logging.getLogger("dbos")
 
 MAX_RECORDS = 500
 MAX_BYTES = 4_000_000
-NOTIFY_INTERVAL_SECONDS = 0.005
+NOTIFY_INTERVAL_SECONDS = 0.01
 STOPPING_ATTEMPTS = 3
 """How often a writer that is asked to stop still tries to reach a database that does not answer."""
 HELD_SECONDS = 0.2

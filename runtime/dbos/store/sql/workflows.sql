@@ -35,6 +35,29 @@ inserted AS (
     ON CONFLICT DO NOTHING
 )
 
+-- insert_workflow
+-- One start or enqueue alone, without the detour over JSON: most callers come one by one.
+WITH inserted AS (
+    INSERT INTO {schema}.workflow_status (
+        workflow_uuid, status, name, creator_xid, serialization, owner_xid, class_name, config_name,
+        queue_name, executor_id, application_name, application_version, application_id,
+        recovery_attempts, workflow_timeout_ms, workflow_deadline_epoch_ms, delay_until_epoch_ms,
+        deduplication_id, priority, queue_partition_key, authenticated_user, authenticated_roles,
+        attributes, parent_workflow_id)
+    VALUES (:workflow_uuid, :status, :name, :creator_xid, :serialization, :owner_xid, :class_name, :config_name,
+            :queue_name, :executor_id, :application_name, :application_version, :application_id,
+            :recovery_attempts, :workflow_timeout_ms, :workflow_deadline_epoch_ms, :delay_until_epoch_ms,
+            :deduplication_id, :priority, :queue_partition_key, :authenticated_user, :authenticated_roles,
+            COALESCE(CAST(:attributes AS jsonb), 'null'::jsonb), :parent_workflow_id)
+    ON CONFLICT DO NOTHING
+    RETURNING workflow_uuid, creator_xid
+), payload AS (
+    INSERT INTO {schema}.workflow_input (workflow_uuid, inputs)
+    SELECT workflow_uuid, :inputs FROM inserted
+    ON CONFLICT DO NOTHING
+)
+SELECT creator_xid, true AS created FROM inserted
+
 -- insert_workflows
 -- Starts and enqueues of many callers at once; gives the ones that went in.
 WITH {include new_workflows}, allowed AS (SELECT * FROM record), {include insert_allowed}
