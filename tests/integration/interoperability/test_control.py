@@ -91,6 +91,21 @@ def test_resuming_a_running_workflow_moves_it_and_its_first_execution_records_no
     assert database.notes(workflow_id) == ["shouted", "entered", "entered", "left"]
 
 
+def test_the_outcome_of_an_execution_that_was_overtaken_is_not_recorded(
+    database: Database, official: OfficialClient, client: DBOSClient, enqueue: Any
+) -> None:
+    workflow_id = enqueue("hold", "overtaken")
+    database.wait_for_note(workflow_id, "held")
+    official.call(database.url, "client.resume_workflow(id) and None", id=workflow_id)
+    eventually(lambda: database.notes(workflow_id), lambda notes: notes == ["held"] * 2, what="second execution")
+    database.open_gate("overtaken-1")
+    database.wait_for_note(workflow_id, "ends 1")
+    assert our_outcome(client, enqueue("sign")) == {"value": "ours"}  # by then the first has tried
+    assert database.workflow(workflow_id)["status"] == "PENDING"
+    database.open_gate("overtaken-2")
+    assert our_outcome(client, workflow_id) == official.outcome(database.url, workflow_id) == {"value": 2}
+
+
 def test_a_timeout_of_the_client_cancels_the_running_workflow(
     database: Database, official: OfficialClient, client: DBOSClient, enqueue: Any
 ) -> None:

@@ -37,6 +37,12 @@ def note(workflow_id: str | None, what: str) -> None:
     )
 
 
+def count(workflow_id: str | None, what: str) -> int:
+    """How often a workflow told something."""
+    ((times,),) = execute("SELECT count(*) FROM public.notes WHERE workflow_id = %s AND what = %s", workflow_id, what)
+    return int(times)
+
+
 def wait_for_gate(name: str) -> None:
     """Wait until a test opens a gate."""
     deadline = time.monotonic() + _DEADLINE_SECONDS

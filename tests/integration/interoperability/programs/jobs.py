@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from board import note, wait_for_gate
+from board import count, note, wait_for_gate
 from failures import RefusedError, UnpicklableError
 
 from dbos import DBOS
@@ -103,6 +103,16 @@ def leave(name: str) -> str:
 def pass_gate(name: str) -> str:
     """A short step, one that waits for a gate, one behind it."""
     return ":".join([shout(name), enter(name), leave(name)])
+
+
+@DBOS.workflow(name="hold")
+def hold(name: str) -> int:
+    """Each execution waits for a gate of its own; which one it was."""
+    note(DBOS.workflow_id, "held")
+    execution = count(DBOS.workflow_id, "held")
+    wait_for_gate(f"{name}-{execution}")
+    note(DBOS.workflow_id, f"ends {execution}")
+    return execution
 
 
 @DBOS.workflow(name="family")
