@@ -63,13 +63,14 @@ class Application:
                     listen=self.settings.database.use_listen_notify,
                 )
                 self._endpoint = self._make_endpoint(engine)
+                self.engine = engine  # workflows begin before start() returns, and their steps look for it
                 engine.start()
             except BaseException:
+                self.engine = None
                 services.writer.stop()
                 self._close_endpoint()
                 services.database.close()
                 raise
-            self.engine = engine
         logger.info(
             "DBOS launched: application %s, version %s, executor %s",
             self.settings.name,

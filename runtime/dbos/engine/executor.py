@@ -31,7 +31,7 @@ from dbos.engine.execution import (
     unstorable,
 )
 from dbos.engine.interpreters import run_blocking, run_on_loop
-from dbos.engine.plan import Plan
+from dbos.engine.plan import Plan, Read
 from dbos.engine.registry import Registry, WorkflowFunction
 from dbos.engine.services import Services
 from dbos.engine.threads import WorkerThreads
@@ -55,6 +55,26 @@ class ClaimedTask:
 
     def __call__(self) -> None:
         self._run(self.claimed)
+
+
+class StartedTask:
+    """A started workflow that waits for a thread, and the future of its outcome."""
+
+    def __init__(self, plan: Plan[Outcome], services: Services) -> None:
+        self.outcome: Future[Outcome] = Future()
+        self._plan = plan
+        self._services = services
+
+    def __call__(self) -> None:
+        try:
+            self.outcome.set_result(run_blocking(self._plan, self._services))
+        except BaseException as error:  # noqa: BLE001 -- the thread's boundary: the handle must be answered
+            self.outcome.set_exception(error)
+
+    def abandon(self) -> None:
+        """Never run it: the workflow is recovered by the next process."""
+        self._plan.close()
+        self.outcome.set_exception(DatabaseClosedError())
 
 
 class Executor:
@@ -100,8 +120,9 @@ class Executor:
         if call.workflow.is_async:
             future: Future[Outcome] = self.loop.run(run_on_loop(plan, self._services))
         else:
-            future = Future()
-            self.threads.submit(lambda: _settle(future, plan, self._services))
+            task = StartedTask(plan, self._services)
+            future = task.outcome
+            self.threads.submit(task)
         future.add_done_callback(lambda _future: self._end())
         return future
 
@@ -138,7 +159,9 @@ class Executor:
             return self._quiet.wait_for(lambda: self._active == 0, timeout=seconds)
 
     def close(self) -> None:
-        """End the threads and the loop."""
+        """End the threads and the loop; what has not begun never does here."""
+        for task in self.threads.withdraw(StartedTask):
+            task.abandon()
         self.threads.close()
         self.loop.stop()
 
@@ -168,7 +191,7 @@ class Executor:
 
     def _run(self, claimed: ClaimedWorkflow) -> Plan[tuple[Execution, OutcomeRecord, Outcome] | None]:
         function = self._registry.workflows[claimed.name]
-        if self._is_dead_letter(claimed, function):
+        if (yield from self._is_dead_letter(claimed, function)):
             return None
         execution = _execution_of(claimed)
         try:
@@ -220,11 +243,11 @@ class Executor:
         outcome = Outcome(error=error)
         return execution, outcome_record(execution, outcome), outcome
 
-    def _is_dead_letter(self, claimed: ClaimedWorkflow, function: WorkflowFunction) -> bool:
+    def _is_dead_letter(self, claimed: ClaimedWorkflow, function: WorkflowFunction) -> Plan[bool]:
         most = function.max_recovery_attempts
         if most is None or claimed.recovery_attempts <= most + 1:
             return False
-        if self._services.database.run(lambda: bury_workflow(claimed)):
+        if (yield Read(lambda: bury_workflow(claimed))):
             logger.error("%s", MaxRecoveryAttemptsExceededError(claimed.workflow_id, most), extra=_fields(claimed))
             self._services.signals.ring(claimed.workflow_id)
             self._services.writer.announce(workflow=claimed.workflow_id)
@@ -262,13 +285,6 @@ class Executor:
             self._active -= 1
             if self._active == 0:
                 self._quiet.notify_all()
-
-
-def _settle(future: Future[Outcome], plan: Plan[Outcome], services: Services) -> None:
-    try:
-        future.set_result(run_blocking(plan, services))
-    except BaseException as error:  # noqa: BLE001 -- the thread's boundary: the handle must be answered
-        future.set_exception(error)
 
 
 def _execution_of(claimed: ClaimedWorkflow) -> Execution:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 logger = logging.getLogger("dbos")
@@ -58,12 +59,13 @@ class WorkerThreads:
 
     def withdraw(self, kind: type[TaskT]) -> list[TaskT]:
         """Take back the tasks of a kind that have not begun."""
+        waiting: list[Callable[[], None]] = []
         with self._ready:
-            tasks = [task for task in self._tasks if isinstance(task, kind)]
-            kept = [task for task in self._tasks if not isinstance(task, kind)]
-            self._tasks.clear()
-            self._tasks.extend(kept)
-            return tasks
+            while self._tasks:
+                with suppress(IndexError):  # a thread was faster
+                    waiting.append(self._tasks.popleft())
+            self._tasks.extend(task for task in waiting if not isinstance(task, kind))
+        return [task for task in waiting if isinstance(task, kind)]
 
     def close(self) -> None:
         """Let the threads end once nothing is left."""
@@ -100,6 +102,18 @@ class WorkerThreads:
                 logger.exception("A workflow's task failed outside of its workflow")
 
     def _next(self) -> Callable[[], None] | None:
+        while True:
+            try:
+                task = self._tasks.popleft()  # without the lock, which all threads would queue for
+            except IndexError:
+                if not self._await_task():
+                    return None
+            else:
+                self._begun += 1  # a count that two threads lose is no harm: any change tells that work begins
+                return task
+
+    def _await_task(self) -> bool:
+        """Wait until there is a task; False when the thread is to end."""
         with self._ready:
             while not self._tasks:
                 self._idle += 1
@@ -107,6 +121,5 @@ class WorkerThreads:
                 self._idle -= 1
                 if not woken and not self._tasks:
                     self._threads -= 1
-                    return None
-            self._begun += 1
-            return self._tasks.popleft()
+                    return False
+        return True

@@ -28,9 +28,11 @@ class Waiter:
             self.armed.set_result(None)
 
     def rearm(self) -> None:
-        """Wait for further news; call it before looking, so that none is missed."""
-        if self.armed.done():
-            self.armed = Future()
+        """Wait for further news; call it before looking, so that none is missed.
+
+        The future is new each time: whoever waited for the old one on a loop left something on it.
+        """
+        self.armed = Future()
 
 
 class Signals:
