@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from dbos import DBOS, DBOSClient, Queue
+from dbos.engine.engine import Engine
 from dbos.error import DBOSException, DBOSInitializationError
 from integration.runtime.conftest import Launch
 
@@ -235,10 +236,20 @@ def test_a_declared_queue_of_another_application_stops_the_launch(launch: Launch
         launch()
 
 
-def test_a_queue_that_is_declared_too_late_is_refused(launch: Launch) -> None:
+def test_a_queue_that_is_declared_after_the_launch_is_served_at_once(
+    launch: Launch, sql: psycopg.Connection[Any]
+) -> None:
+    @DBOS.workflow()
+    def work() -> int:
+        return 3
+
     launch()
-    with pytest.raises(DBOSException, match=r"DBOS\.register_queue"):
-        Queue("late")
+    queue = Queue("late", concurrency=2)
+    assert sql.execute("SELECT concurrency FROM dbos.queues").fetchall() == [{"concurrency": 2}]
+    assert queue.enqueue(work).get_result() == 3
+    sql.execute("INSERT INTO dbos.queues (name, updated_at, application_name) VALUES ('theirs', 0, 'shop')")
+    with pytest.raises(DBOSException, match="'theirs' belongs to application 'shop'"):
+        Queue("theirs")
 
 
 def test_the_identity_of_the_process_comes_from_its_configuration(launch: Launch) -> None:
@@ -319,3 +330,57 @@ def test_an_engine_of_the_application_is_used_and_stays_as_it_was(launch: Launch
     with engine.connect() as connection:
         assert connection.execute(text("SELECT to_regclass('never')")).scalar() is None
     engine.dispose()
+
+
+def test_what_begins_while_the_launch_goes_on_finds_its_engine(
+    launch: Launch, client: DBOSClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Queue("work")
+    done = threading.Event()
+
+    @DBOS.step()
+    def step() -> int:
+        return 4
+
+    @DBOS.workflow(name="work")
+    def work() -> int:
+        try:
+            return step()
+        finally:
+            done.set()
+
+    start = Engine.start
+
+    def slow_start(engine: Engine) -> None:
+        start(engine)
+        assert done.wait(10)
+
+    monkeypatch.setattr(Engine, "start", slow_start)
+    handle = client.enqueue({"workflow_name": "work", "queue_name": "work"})
+    launch()
+    assert handle.get_result(polling_interval_sec=0.05) == 4
+
+
+def test_what_has_not_begun_at_destroy_never_begins(launch: Launch, sql: psycopg.Connection[Any]) -> None:
+    begun, go, ran = threading.Event(), threading.Event(), []
+
+    @DBOS.workflow()
+    def work(number: int) -> int:
+        ran.append(number)
+        begun.set()
+        go.wait(10)
+        return number
+
+    launch(max_executor_threads=1)
+    first = DBOS.start_workflow(work, 1)
+    second = DBOS.start_workflow(work, 2)
+    assert begun.wait(10)
+    DBOS.destroy()
+    with pytest.raises(RuntimeError, match="system database is closed"):
+        second.get_result()
+    go.set()
+    with pytest.raises(RuntimeError, match="system database is closed"):
+        first.get_result()
+    assert ran == [1]
+    rows = sql.execute("SELECT DISTINCT status FROM dbos.workflow_status").fetchall()
+    assert rows == [{"status": "PENDING"}]
