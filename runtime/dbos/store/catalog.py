@@ -28,6 +28,7 @@ class Catalog(Mapping[str, str]):
 
     def __init__(self, statements: Mapping[str, str]) -> None:
         self._statements = dict(statements)
+        self._queries = {name: text.encode() for name, text in self._statements.items()}
 
     @classmethod
     def load(cls, *packages: str, schema: str) -> Catalog:
@@ -42,6 +43,10 @@ class Catalog(Mapping[str, str]):
                     raise ValueError(f"statement {name!r} is defined twice in {', '.join(packages)}")
                 texts[name] = _COMMENT.sub("", text).strip().rstrip(";")
         return cls({name: _bind(_INCLUDE.sub(lambda use: texts[use[1]], text), schema) for name, text in texts.items()})
+
+    def query(self, name: str) -> bytes:
+        """A statement as the driver takes it; the same object each time."""
+        return self._queries[name]
 
     def __getitem__(self, name: str) -> str:
         return self._statements[name]

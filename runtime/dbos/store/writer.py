@@ -87,6 +87,8 @@ class GroupCommitWriter:
         self._queues: set[str] = set()
         self._ended: list[str] = []
         self._last_notify = 0.0
+        self._alarmed = False
+        """Whether the thread wakes by itself in time to send what is announced."""
         self._connection: PostgresConnection | None = None
         self._thread = threading.Thread(target=self._run, name="dbos-writer", daemon=True)
 
@@ -114,6 +116,7 @@ class GroupCommitWriter:
         if self._turn.acquire(blocking=False):
             try:
                 self._write_here()
+                self._notify(force=False)
             finally:
                 self._turn.release()
         if not entry.future.done() or self._entries:
@@ -126,12 +129,11 @@ class GroupCommitWriter:
         if self._channel is None:
             return
         with self._wake:
-            silent = not self._queues and not self._ended
             if queue is not None:
                 self._queues.add(queue)
             if workflow is not None:
                 self._ended.append(workflow)
-            if silent:
+            if not self._alarmed or (self._notify_delay() or 0.0) <= 0:
                 self._wake.notify()
 
     def stop(self) -> None:
@@ -183,7 +185,10 @@ class GroupCommitWriter:
                 delays = [delay for delay in (self._notify_delay(), self._held_delay()) if delay is not None]
                 if delays and min(delays) <= 0:
                     break
-                self._wake.wait(min(delays, default=None))
+                # A caller that writes sends due news itself, without a change of thread: it goes first.
+                self._alarmed = bool(delays)
+                self._wake.wait(min(delays) + NOTIFY_INTERVAL_SECONDS / 2 if delays else None)
+            self._alarmed = False
             return self._stopping
 
     def _take(self) -> list[_Entry]:

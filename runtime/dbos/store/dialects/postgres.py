@@ -108,12 +108,13 @@ class PostgresConnection:
     def queue(self, statement: Statement) -> DriverCursor:
         """Send a statement; inside a pipeline its rows are there once the pipeline ends."""
         cursor = self.driver.cursor(row_factory=dict_row)
-        cursor.execute(self._catalog[statement.name].encode(), statement.parameters)
+        cursor.execute(self._catalog.query(statement.name), statement.parameters)
         return cursor
 
     def rows(self, cursor: DriverCursor) -> list[Row]:
         """The rows that a sent statement returned."""
-        return list(cursor.fetchall()) if cursor.description is not None else []
+        result = cursor.pgresult  # `description` would make an object for each column first
+        return list(cursor.fetchall()) if result is not None and result.nfields else []
 
     def execute_together(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Perform statements in one round trip and one transaction: all of them or none."""
