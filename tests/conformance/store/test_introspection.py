@@ -10,13 +10,14 @@ import pytest
 
 from dbos.store.database import SystemDatabase
 from dbos.store.introspection import WorkflowFilter, list_workflows
+from support.postgres import PostgresServer
 from support.store_records import a_running_workflow, a_workflow, an_outcome, opened, writing
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[SystemDatabase]:
-    """A system database with seven workflows that differ in one thing each."""
-    with opened(database_url) as store, writing(store) as writer:
+@pytest.fixture(scope="module")
+def url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database with seven workflows that differ in one thing each; every test reads it, none writes."""
+    with postgres_server.database() as made, opened(made) as store, writing(store) as writer:
         for record in (
             a_workflow("plain"),
             a_workflow("named", name="other"),
@@ -25,15 +26,28 @@ def database(database_url: str) -> Iterator[SystemDatabase]:
             a_workflow("unclaimed", application_name=None),
             a_running_workflow("100%", executor_id="pod", authenticated_user="eve"),
             a_running_workflow("ended"),
+            a_workflow("legacy", application_name="old"),
         ):
             writer.write(record)
         writer.write(an_outcome("ended", output="o"))
-        with psycopg.connect(database_url) as connection:
+        with psycopg.connect(made) as connection:
             connection.execute(
                 "UPDATE dbos.workflow_status w SET created_at = 10 * o.n FROM unnest(%s::text[]) WITH ORDINALITY"
                 " AS o(id, n) WHERE o.id = w.workflow_uuid",
-                [["plain", "named", "queued", "theirs", "unclaimed", "100%", "ended"]],
+                [["plain", "named", "queued", "theirs", "unclaimed", "100%", "ended", "legacy"]],
             )
+            connection.execute(
+                "UPDATE dbos.workflow_status SET inputs = 'old in', output = 'old out', error = 'old error'"
+                " WHERE workflow_uuid IN ('legacy', 'ended')"
+            )
+            connection.execute("DELETE FROM dbos.workflow_input WHERE workflow_uuid = 'legacy'")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def database(url: str) -> Iterator[SystemDatabase]:
+    """The system database with those workflows."""
+    with opened(url) as store:
         yield store
 
 
@@ -46,7 +60,7 @@ def _list(database: SystemDatabase, **fields: Any) -> str:
 @pytest.mark.parametrize(
     ("fields", "ids"),
     [
-        ({}, "plain named queued theirs unclaimed 100% ended"),
+        ({}, "plain named queued theirs unclaimed 100% ended legacy"),
         ({"application": "orders"}, "plain named queued unclaimed 100% ended"),
         ({"application": "orders", "workflow_ids": ["theirs", "plain"]}, "plain theirs"),
         ({"name": ["other"]}, "named"),
@@ -59,14 +73,14 @@ def _list(database: SystemDatabase, **fields: Any) -> str:
         ({"workflow_id_prefix": ["100%"]}, "100%"),
         ({"workflow_id_prefix": ["1%"]}, ""),
         ({"workflow_id_prefix": ["p", "q"]}, "plain queued"),
-        ({"queued_only": True}, "plain named queued theirs unclaimed"),
-        ({"created_from_ms": 50}, "unclaimed 100% ended"),
+        ({"queued_only": True}, "plain named queued theirs unclaimed legacy"),
+        ({"created_from_ms": 50}, "unclaimed 100% ended legacy"),
         ({"created_to_ms": 20}, "plain named"),
         ({"created_from_ms": 20, "created_to_ms": 30}, "named queued"),
         ({"limit": 2}, "plain named"),
-        ({"offset": 5}, "100% ended"),
-        ({"limit": 1, "offset": 1, "newest_first": True}, "100%"),
-        ({"newest_first": True}, "ended 100% unclaimed theirs queued named plain"),
+        ({"offset": 5}, "100% ended legacy"),
+        ({"limit": 1, "offset": 1, "newest_first": True}, "ended"),
+        ({"newest_first": True}, "legacy ended 100% unclaimed theirs queued named plain"),
         ({"name": ["workflow"], "status": ["ENQUEUED"], "application": "orders"}, "plain queued unclaimed"),
     ],
 )
@@ -74,17 +88,21 @@ def test_filters_narrow_a_listing(database: SystemDatabase, fields: dict[str, An
     assert _list(database, **fields) == ids
 
 
-def test_payloads_come_from_either_place(database: SystemDatabase, database_url: str) -> None:
-    with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE dbos.workflow_status SET inputs = 'old in', output = 'old out', error = 'old error'")
-        connection.execute("DELETE FROM dbos.workflow_input WHERE workflow_uuid = 'ended'")
+def test_payloads_come_from_either_place(database: SystemDatabase) -> None:
     rows = list_workflows(
-        database.engine, "dbos", WorkflowFilter(workflow_ids=["ended", "plain"]), load_input=True, load_output=True
+        database.engine,
+        "dbos",
+        WorkflowFilter(workflow_ids=["ended", "plain", "legacy"]),
+        load_input=True,
+        load_output=True,
     )
     told = {row["workflow_uuid"]: (row["inputs"], row["output"], row["error"]) for row in rows}
-    assert told["ended"] == ("old in", "o", "old error")
-    assert told["plain"][0] != "old in"
-    assert told["plain"][1:] == ("old out", "old error")
+    new = a_workflow().inputs
+    assert told == {
+        "plain": (new, None, None),
+        "ended": (new, "o", "old error"),
+        "legacy": ("old in", "old out", "old error"),
+    }
 
 
 def test_what_was_not_asked_for_is_not_loaded(database: SystemDatabase) -> None:

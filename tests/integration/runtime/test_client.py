@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -138,34 +138,6 @@ def test_many_threads_share_a_client(client: DBOSClient, sql: Sql) -> None:
     assert sql.execute("SELECT count(*) AS n FROM dbos.workflow_status").fetchone() == {"n": 400}
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"queue_name": "q"}, "expected text for 'workflow_name'"),
-        ({"workflow_name": "w"}, "expected text for 'queue_name'"),
-        ({"workflow_name": " ", "queue_name": "q"}, "expected text for 'workflow_name'"),
-        (_options(queue_name="_dbos_mine"), "queue_name: names that start with"),
-        (_options(colour="red"), "unknown colour"),
-        (_options(workflow_id=""), "workflow_id: expected text that is not blank"),
-        (_options(workflow_id="a\0"), "workflow_id: expected text without NUL"),
-        (_options(workflow_id=5), "workflow_id: expected text, got int"),
-        (_options(deduplication_id=" "), "deduplication_id"),
-        (_options(priority=0), "priority: expected 1 to"),
-        (_options(priority="high"), "priority: expected a whole number"),
-        (_options(delay_seconds=-1), "delay_seconds: expected 0 to"),
-        (_options(delay_seconds=float("inf")), "delay_seconds: expected 0 to"),
-        (_options(workflow_timeout=0), "workflow_timeout: expected more than 0"),
-        (_options(workflow_timeout="1"), "workflow_timeout: expected seconds"),
-        (_options(workflow_timeout=float("nan")), "workflow_timeout"),
-        (_options(duplication_policy="ignore"), "duplication_policy: expected 'reject'"),
-    ],
-)
-def test_options_that_cannot_be_are_refused_and_named(client: DBOSClient, sql: Sql, options: Any, said: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=said):
-        client.enqueue(options)
-    assert sql.execute("SELECT count(*) AS n FROM dbos.workflow_status").fetchone() == {"n": 0}
-
-
 def test_arguments_that_cannot_be_stored_are_refused(client: DBOSClient) -> None:
     with pytest.raises((TypeError, AttributeError), match="pickle"):
         client.enqueue(_options(), lambda: None)
@@ -264,95 +236,6 @@ def test_a_timeout_of_the_client_cancels(client: DBOSClient, sql: Sql) -> None:
     sql.execute("UPDATE dbos.workflow_status SET workflow_deadline_epoch_ms = 1")
     with pytest.raises(DBOSAwaitedWorkflowCancelledError):
         handle.get_result(polling_interval_sec=0.05)
-
-
-@pytest.fixture
-def listed(client: DBOSClient, sql: Sql) -> DBOSClient:
-    """Six workflows: a1, a2, a3 on queue a, b1, b2 on b, and c1 that was started directly."""
-    for workflow_id in ("a1", "a2", "a3", "b1", "b2", "c1"):
-        client.enqueue(
-            {"workflow_name": f"name-{workflow_id[0]}", "queue_name": workflow_id[0], "workflow_id": workflow_id}, 1
-        )
-    for number, workflow_id in enumerate(("a1", "a2", "a3", "b1", "b2", "c1")):
-        sql.execute(
-            "UPDATE dbos.workflow_status SET created_at = %s WHERE workflow_uuid = %s", [1000 * number, workflow_id]
-        )
-    sql.execute("UPDATE dbos.workflow_status SET status = 'SUCCESS', executor_id = 'one' WHERE workflow_uuid = 'a2'")
-    sql.execute(
-        "UPDATE dbos.workflow_status SET status = 'ERROR', application_version = 'v2', authenticated_user = 'eve'"
-        " WHERE workflow_uuid = 'b1'"
-    )
-    sql.execute(
-        "UPDATE dbos.workflow_status SET queue_name = NULL, parent_workflow_id = 'a1', forked_from = 'a2',"
-        " schedule_name = 'nightly' WHERE workflow_uuid = 'c1'"
-    )
-    return client
-
-
-def _iso(ms: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)).isoformat()
-
-
-@pytest.mark.parametrize(
-    ("filters", "ids"),
-    [
-        ({}, "a1 a2 a3 b1 b2 c1"),
-        ({"sort_desc": True}, "c1 b2 b1 a3 a2 a1"),
-        ({"limit": 2}, "a1 a2"),
-        ({"limit": 2, "offset": 1}, "a2 a3"),
-        ({"limit": 2, "sort_desc": True}, "c1 b2"),
-        ({"offset": 4}, "b2 c1"),
-        ({"workflow_ids": ["b1", "a3", "nobody"]}, "a3 b1"),
-        ({"workflow_ids": []}, ""),
-        ({"status": "SUCCESS"}, "a2"),
-        ({"status": ["SUCCESS", "ERROR"]}, "a2 b1"),
-        ({"name": "name-b"}, "b1 b2"),
-        ({"name": ["name-b", "name-c"]}, "b1 b2 c1"),
-        ({"queue_name": "a", "status": "ENQUEUED"}, "a1 a3"),
-        ({"executor_id": "one"}, "a2"),
-        ({"app_version": "v2"}, "b1"),
-        ({"user": "eve"}, "b1"),
-        ({"parent_workflow_id": "a1"}, "c1"),
-        ({"forked_from": "a2"}, "c1"),
-        ({"schedule_name": "nightly"}, "c1"),
-        ({"workflow_id_prefix": "a"}, "a1 a2 a3"),
-        ({"workflow_id_prefix": ["b", "c"]}, "b1 b2 c1"),
-        ({"workflow_id_prefix": "%"}, ""),
-        ({"workflow_id_prefix": "_1"}, ""),
-        ({"queues_only": True}, "a1 a2 a3 b1 b2"),
-        ({"start_time": _iso(2000)}, "a3 b1 b2 c1"),
-        ({"end_time": _iso(2000)}, "a1 a2 a3"),
-        ({"start_time": "1970-01-01T00:00:01Z", "end_time": _iso(2000)}, "a2 a3"),
-    ],
-)
-def test_a_listing_gives_what_matches_in_order(listed: DBOSClient, filters: Any, ids: str) -> None:
-    assert " ".join(status.workflow_id for status in listed.list_workflows(**filters)) == ids
-
-
-def test_queued_workflows_are_those_that_wait_or_run(listed: DBOSClient) -> None:
-    assert [status.workflow_id for status in listed.list_queued_workflows()] == ["a1", "a3", "b2"]
-
-
-def test_payloads_are_loaded_when_asked_for(listed: DBOSClient, sql: Sql) -> None:
-    assert listed.list_workflows(workflow_ids=["a1"], load_input=False)[0].input is None
-    assert listed.list_workflows(workflow_ids=["a1"])[0].input == {"args": (1,), "kwargs": {}}
-
-
-def test_a_listing_is_of_ones_own_application_unless_ids_are_given(listed: DBOSClient, database_url: str) -> None:
-    with DBOSClient(system_database_url=database_url, application_name="shop") as shop:
-        assert shop.list_workflows() == []
-        assert [status.workflow_id for status in shop.list_workflows(workflow_ids=["a1"])] == ["a1"]
-    with DBOSClient(system_database_url=database_url) as anybody:
-        assert len(anybody.list_workflows()) == 6
-
-
-@pytest.mark.parametrize(
-    ("filters", "said"),
-    [({"colour": "red"}, "unknown filters colour"), ({"start_time": "soon"}, "start_time: expected ISO 8601")],
-)
-def test_filters_that_cannot_be_are_refused_and_named(client: DBOSClient, filters: Any, said: str) -> None:
-    with pytest.raises((TypeError, ValueError), match=said):
-        client.list_workflows(**filters)
 
 
 def test_a_lost_connection_is_tried_again_or_raises_as_the_client_was_told(
