@@ -24,8 +24,12 @@ def durable_server() -> Iterator[PostgresServer]:
         yield server
 
 
+# One thread waits for the disk in every call, as the published package does: what is left to win differs
+# with the disk. Promised is twice its rate for a service, which enqueues from several threads.
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("kind", "count", "least"), [("enqueue", 1000, 2.0), ("drain", 1500, 3.0)])
+@pytest.mark.parametrize(
+    ("kind", "count", "least"), [("enqueue", 1000, 1.5), ("crowd", 2000, 2.0), ("drain", 1500, 3.0)]
+)
 def test_ours_is_faster_than_the_published_package(
     durable_server: PostgresServer, peer: Path, kind: str, count: int, least: float
 ) -> None:

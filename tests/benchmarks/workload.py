@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 
@@ -38,6 +39,20 @@ def enqueue(url: str, count: int) -> float:
     return min(paces) * count
 
 
+def crowd(url: str, count: int) -> float:
+    """Seconds to enqueue `count` workflows from eight threads of one client, as a service does."""
+    client = DBOSClient(system_database_url=url, system_database_pool_size=8)
+    options = {"queue_name": QUEUE, "workflow_name": "noop"}
+    client.enqueue(options, -1)
+    with ThreadPoolExecutor(8) as threads:
+        started = time.perf_counter()
+        for done in [threads.submit(client.enqueue, options, number) for number in range(count)]:
+            done.result()
+        elapsed = time.perf_counter() - started
+    client.destroy()
+    return elapsed
+
+
 def drain(url: str, count: int) -> float:
     """Seconds from the first claim to the last recorded outcome, by one worker without limits; the database's clock."""
     DBOS(config={"name": "bench", "system_database_url": url, "application_version": "1", "log_level": "WARNING"})
@@ -59,5 +74,5 @@ def drain(url: str, count: int) -> float:
 
 if __name__ == "__main__":
     kind, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    seconds = {"enqueue": enqueue, "drain": drain}[kind](url, count)
+    seconds = {"enqueue": enqueue, "crowd": crowd, "drain": drain}[kind](url, count)
     print(json.dumps({"kind": kind, "count": count, "seconds": seconds, "rate": count / seconds}))

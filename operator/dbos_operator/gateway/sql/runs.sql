@@ -55,7 +55,7 @@ UPDATE {schema}.workflow_status AS workflow
        queue_name = coalesce(workflow.queue_name, :internal_queue),
        updated_at = (extract(epoch FROM now()) * 1000)::bigint
   FROM lost
- WHERE workflow.workflow_uuid = lost.workflow_uuid AND workflow.status = 'PENDING'
+ WHERE workflow.workflow_uuid = lost.workflow_uuid
    AND workflow.executor_id = lost.executor_id AND workflow.owner_xid IS NOT DISTINCT FROM lost.owner_xid
 RETURNING workflow.executor_id, workflow.queue_name
 

@@ -15,6 +15,8 @@ SELECT workflow_uuid, application_version, application_name, executor_id, workfl
 
 -- claimed
 -- Fragment: takes the rows of next_up and gives back all that is needed to run them or to put them back.
+-- The rows are locked, so they still are ENQUEUED. Saying so again would offer the planner a partial index
+-- in place of the primary key: on a table without statistics it compares each claim with the whole queue.
 claimed AS (
     UPDATE {schema}.workflow_status AS workflow
        SET status = 'PENDING', owner_xid = :owner, executor_id = :executor,
@@ -28,7 +30,7 @@ claimed AS (
                ELSE LEAST(CAST(:now_ms AS numeric) + workflow.workflow_timeout_ms, 9223372036854775807)::bigint
            END
       FROM next_up
-     WHERE workflow.workflow_uuid = next_up.workflow_uuid AND workflow.status = 'ENQUEUED'
+     WHERE workflow.workflow_uuid = next_up.workflow_uuid
     RETURNING workflow.*, next_up.application_version AS previous_version,
               next_up.application_name AS previous_application, next_up.executor_id AS previous_executor,
               next_up.workflow_deadline_epoch_ms AS previous_deadline
@@ -118,8 +120,7 @@ UPDATE {schema}.workflow_status AS workflow
        queue_name = COALESCE(workflow.queue_name, :internal_queue),
        updated_at = (EXTRACT(epoch FROM now()) * 1000)::bigint
   FROM lost
- WHERE workflow.workflow_uuid = lost.workflow_uuid AND workflow.status = 'PENDING'
-   AND workflow.owner_xid IS NOT DISTINCT FROM lost.owner_xid
+ WHERE workflow.workflow_uuid = lost.workflow_uuid AND workflow.owner_xid IS NOT DISTINCT FROM lost.owner_xid
 RETURNING workflow.workflow_uuid, workflow.queue_name
 
 -- sweep_due_rows

@@ -99,21 +99,22 @@ SELECT w.workflow_uuid, w.status, w.name, w.class_name, w.config_name, w.queue_n
 -- record_outcomes
 -- Ends executions. A row that is no longer PENDING under the execution's token is left alone: it was
 -- cancelled, resumed or recovered meanwhile. The rows are locked in order, so that two batches never
--- wait for each other in a circle.
+-- wait for each other in a circle; what they hold is read with the lock, so that the update needs the
+-- primary key alone.
 WITH record AS MATERIALIZED (
     SELECT * FROM json_to_recordset(:records) AS r(
         workflow_uuid text, owner_xid text, status text, output text, error text)
 ), held AS MATERIALIZED (
-    SELECT workflow_uuid FROM {schema}.workflow_status
+    SELECT workflow_uuid, owner_xid, status FROM {schema}.workflow_status
      WHERE workflow_uuid = ANY(:ids) ORDER BY workflow_uuid FOR NO KEY UPDATE
 ), ended AS (
     UPDATE {schema}.workflow_status AS workflow
        SET status = record.status, deduplication_id = NULL, owner_xid = NULL,
            updated_at = (EXTRACT(epoch FROM now()) * 1000)::bigint,
            completed_at = (EXTRACT(epoch FROM now()) * 1000)::bigint
-      FROM record JOIN held USING (workflow_uuid)
-     WHERE workflow.workflow_uuid = record.workflow_uuid
-       AND workflow.status = 'PENDING' AND workflow.owner_xid = record.owner_xid
+      FROM record JOIN held ON held.workflow_uuid = record.workflow_uuid
+                           AND held.owner_xid = record.owner_xid AND held.status = 'PENDING'
+     WHERE workflow.workflow_uuid = held.workflow_uuid
     RETURNING workflow.workflow_uuid, record.output, record.error
 ), payload AS (
     INSERT INTO {schema}.workflow_output (workflow_uuid, output, error)
