@@ -183,15 +183,13 @@ def test_who_waits_when_a_client_closes_is_told(database_url: str) -> None:
             waiting.result(10)
 
 
-@pytest.mark.parametrize("name", ["retrieve_workflow", "list_workflows", "list_queued_workflows"])
-def test_a_blocking_call_on_an_event_loop_names_its_async_twin(client: DBOSClient, name: str) -> None:
-    arguments = ("x",) if name == "retrieve_workflow" else ()
-
-    async def call() -> None:
+def test_a_blocking_call_on_an_event_loop_names_its_async_twin(client: DBOSClient) -> None:
+    async def call(name: str, *arguments: str) -> None:
         getattr(client, name)(*arguments)
 
-    with pytest.raises(RuntimeError, match=rf"await DBOSClient\.{name}_async"):
-        asyncio.run(call())
+    for name, arguments in (("retrieve_workflow", ["x"]), ("list_workflows", []), ("list_queued_workflows", [])):
+        with pytest.raises(RuntimeError, match=rf"await DBOSClient\.{name}_async"):
+            asyncio.run(call(name, *arguments))
 
 
 @pytest.mark.parametrize(

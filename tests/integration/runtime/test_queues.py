@@ -302,35 +302,36 @@ def test_changed_limits_hold_at_once(launch: Launch, sql: Sql) -> None:
         handle.get_result()
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        "worker_concurrency = 0",
-        "concurrency = 0",
-        "concurrency = -1",
-        "rate_limit_max = 0, rate_limit_period_sec = 1",
-        "rate_limit_max = 0",
-        "rate_limit_period_sec = 5, rate_limit_max = -1",
-        "rate_limit_max = 1, rate_limit_period_sec = 'infinity'",
-        "polling_interval_sec = 0",
-        "polling_interval_sec = 'NaN'",
-        "worker_concurrency = 5, concurrency = 1",
-    ],
-)
-def test_a_strange_row_of_one_queue_stops_no_other(launch: Launch, sql: Sql, row: str) -> None:
-    queue, strange = Queue("work"), Queue("aaa")
+STRANGE = [
+    "worker_concurrency = 0",
+    "concurrency = 0",
+    "concurrency = -1",
+    "rate_limit_max = 0, rate_limit_period_sec = 1",
+    "rate_limit_max = 0",
+    "rate_limit_period_sec = 5, rate_limit_max = -1",
+    "rate_limit_max = 1, rate_limit_period_sec = 'infinity'",
+    "polling_interval_sec = 0",
+    "polling_interval_sec = 'NaN'",
+    "worker_concurrency = 5, concurrency = 1",
+]
+
+
+def test_strange_rows_of_some_queues_stop_no_other(launch: Launch, sql: Sql) -> None:
+    queue = Queue("work")
+    strange = [Queue(f"strange-{number}") for number in range(len(STRANGE))]
 
     @DBOS.workflow()
     def work() -> int:
         return 1
 
     launch()
-    sql.execute(f"UPDATE dbos.queues SET {row} WHERE name = 'aaa'")  # type: ignore[arg-type]
+    for other, columns in zip(strange, STRANGE, strict=True):
+        sql.execute(f"UPDATE dbos.queues SET {columns} WHERE name = %s", [other.name])  # type: ignore[arg-type]
     DBOS.register_queue("other")  # the queues are read again
-    for _ in range(2):
-        strange.enqueue(work)
+    for other in strange:
+        other.enqueue(work)
+        assert DBOS.retrieve_queue(other.name) is not None
     assert queue.enqueue(work).get_result() == 1
-    assert DBOS.retrieve_queue("aaa") is not None
     with SetEnqueueOptions(delay_seconds=0.01):
         assert queue.enqueue(work).get_result() == 1
 

@@ -171,10 +171,7 @@ def test_a_module_that_cannot_be_loaded_ends_with_2_and_shows_why(tmp_path: Path
         ({"DBOS_SYSTEM_DATABASE_URL": "sqlite:///x"}, "expected a postgresql:// URL, got sqlite://"),
         ({"DBOS_SYSTEM_DATABASE_URL": "postgresql://u:secret@127.0.0.1:1/x"}, "127.0.0.1:1/x cannot be used"),
         ({"DBOS_SHUTDOWN_GRACE_SEC": "soon"}, "DBOS_SHUTDOWN_GRACE_SEC: expected seconds, 0 or more, got 'soon'"),
-        ({"DBOS_SHUTDOWN_GRACE_SEC": "-1"}, "DBOS_SHUTDOWN_GRACE_SEC: expected seconds"),
-        ({"DBOS_SHUTDOWN_GRACE_SEC": "nan"}, "DBOS_SHUTDOWN_GRACE_SEC: expected seconds"),
         ({"DBOS_METRICS_PORT": "http"}, "DBOS_METRICS_PORT: expected a port"),
-        ({"DBOS_METRICS_PORT": "70000"}, "expected a port from 0 to 65535"),
     ],
 )
 def test_settings_that_cannot_be_used_end_with_2_and_one_line(
