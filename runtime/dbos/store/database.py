@@ -65,7 +65,8 @@ class SystemDatabase:
         self._settings = settings
         self._own_engine = settings.engine is None
         self.engine = settings.engine or open_engine(parse_url(settings.url or ""), settings.pool)
-        self.source = ConnectionSource(self.engine, Catalog.load("dbos.store.sql", schema=settings.schema))
+        catalog = Catalog.load("dbos.store.sql", schema=settings.schema)
+        self.source = ConnectionSource(self.engine, catalog, keeps_session=settings.pool.prepared)
         self._readers: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._closed = threading.Event()

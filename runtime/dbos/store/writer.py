@@ -221,6 +221,8 @@ class GroupCommitWriter:
 
     def _perform(self, statements: list[Statement], patience: str) -> list[list[Row]]:
         connection = self._connected()
+        if not self._source.keeps_session:
+            return connection.execute_together(statements, local={"lock_timeout": patience})
         if patience != PATIENCE:
             connection.driver.execute("SELECT set_config('lock_timeout', %s, false)", (patience,))
         try:
@@ -287,7 +289,7 @@ class GroupCommitWriter:
     def _connected(self) -> PostgresConnection:
         if self._connection is None:
             connection = self._source.dedicated()
-            for name, value in SESSION.items():
+            for name, value in SESSION.items() if self._source.keeps_session else ():
                 connection.driver.execute("SELECT set_config(%s, %s, false)", (name, value))
             self._connection = connection
         return self._connection

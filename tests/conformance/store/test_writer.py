@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from dbos.core.ids import OwnerToken, WorkflowId
 from dbos.store.database import SystemDatabase
+from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.operation import DatabaseClosedError
 from dbos.store.records import StartAnswer, StepAnswer
 from dbos.store.rows import ParentStep
@@ -318,3 +319,50 @@ def test_a_deadlock_between_two_writers_batches_cannot_arise(database: SystemDat
             futures += [one.submit(a_step(name, 2 * round_)) for name in names]
             futures += [two.submit(a_step(name, 2 * round_ + 1)) for name in reversed(names)]
         assert all(future.result(20).written for future in futures)
+
+
+def test_behind_a_proxy_that_pools_transactions_sessions_stay_as_they_are(database_url: str, sql: Sql) -> None:
+    settings = (
+        "lock_timeout",
+        "enable_seqscan",
+        "plan_cache_mode",
+        "jit",
+        "idle_in_transaction_session_timeout",
+        "statement_timeout",
+    )
+    before = {name: _one(sql, f"SHOW {name}") for name in settings}
+    with opened(database_url, pool=PoolSettings(prepared=False)) as database, writing(database) as writer:
+        assert writer.write(a_running_workflow("w")) == CREATED
+        assert writer.write(a_step("w")).written
+        with pytest.raises(psycopg.Error):
+            writer.write(a_workflow("too-large", priority=2**40))
+        assert writer.write(an_outcome("w")) is True
+        connection = writer._connected().driver
+        assert {name: connection.execute(f"SHOW {name}".encode()).fetchone()[0] for name in settings} == before  # type: ignore[index]
+        assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+        with database.source.connection() as pooled:
+            shown = {name: pooled.driver.execute(f"SHOW {name}".encode()).fetchone()[0] for name in settings}  # type: ignore[index]
+        assert shown == before
+
+
+def test_behind_such_a_proxy_a_held_row_delays_only_its_own_record_too(database_url: str) -> None:
+    with opened(database_url, pool=PoolSettings(prepared=False)) as database, writing(database) as writer:
+        for name in ("held", "free"):
+            writer.write(a_running_workflow(name))
+        with psycopg.connect(database_url) as somebody:
+            somebody.execute("SELECT 1 FROM dbos.workflow_status WHERE workflow_uuid = 'held' FOR UPDATE")
+            held = writer.submit(a_step("held", 1))
+            started = time.monotonic()
+            for number in range(1, 10):
+                assert writer.write(a_step("free", number)).written
+            assert time.monotonic() - started < 2
+            assert not held.done()
+        assert held.result(10).written
+
+
+def test_a_server_that_vanishes_without_a_word_is_noticed(database: SystemDatabase) -> None:
+    with database.source.connection() as connection:
+        parameters = connection.driver.info.get_parameters()
+    assert int(parameters["tcp_user_timeout"]) <= 30_000
+    idle, interval, count = (int(parameters[f"keepalives_{name}"]) for name in ("idle", "interval", "count"))
+    assert idle + interval * count <= 30

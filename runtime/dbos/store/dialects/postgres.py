@@ -25,6 +25,16 @@ Driver: TypeAlias = "psycopg.Connection[Any]"
 DriverCursor: TypeAlias = "psycopg.Cursor[dict[str, Any]]"
 
 
+KEEPALIVES = {
+    "keepalives": 1,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A server that vanishes without a word is noticed within half a minute, not after the quarter of an hour of TCP."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
     """How many connections, and how each introduces and limits itself."""
@@ -70,6 +80,7 @@ def open_engine(url: URL, settings: PoolSettings) -> Engine:
     arguments = {
         "application_name": settings.application_name,
         "connect_timeout": settings.connect_timeout_seconds,
+        **KEEPALIVES,
         **options.pop("connect_args", {}),
     }
     engine = create_engine(url, connect_args=arguments, **options)
@@ -78,10 +89,15 @@ def open_engine(url: URL, settings: PoolSettings) -> Engine:
 
 
 def configure(driver: Driver, settings: PoolSettings) -> None:
-    """Set what every new connection needs, once."""
+    """Set what every new connection needs, once.
+
+    Behind a proxy that pools transactions a session is not ours: what is set there would reach others.
+    """
     driver.autocommit = True
     driver.prepare_threshold = 1 if settings.prepared else None
-    timeouts = {"idle_in_transaction_session_timeout": settings.idle_transaction_timeout_seconds}
+    timeouts = {}
+    if settings.prepared:
+        timeouts["idle_in_transaction_session_timeout"] = settings.idle_transaction_timeout_seconds
     if settings.statement_timeout_seconds is not None:
         timeouts["statement_timeout"] = settings.statement_timeout_seconds
     for name, seconds in timeouts.items():
@@ -89,7 +105,8 @@ def configure(driver: Driver, settings: PoolSettings) -> None:
             driver.execute("SELECT set_config(%s, %s, false)", (name, f"{int(seconds * 1000)}ms"))
     # The planner prices counts with a LIMIT as if there were none: on a long backlog it would compile for
     # a second what then runs for a millisecond.
-    driver.execute("SELECT set_config('jit', 'off', false)")
+    if settings.prepared:
+        driver.execute("SELECT set_config('jit', 'off', false)")
 
 
 class PostgresConnection:
@@ -116,9 +133,16 @@ class PostgresConnection:
         result = cursor.pgresult  # `description` would make an object for each column first
         return list(cursor.fetchall()) if result is not None and result.nfields else []
 
-    def execute_together(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        """Perform statements in one round trip and one transaction: all of them or none."""
+    def execute_together(
+        self, statements: Sequence[Statement], *, local: Mapping[str, str] | None = None
+    ) -> list[list[Row]]:
+        """Perform statements in one round trip and one transaction: all of them or none.
+
+        `local` are settings for the length of the transaction.
+        """
         with self.driver.pipeline(), self.driver.transaction():
+            for name, value in (local or {}).items():
+                self.driver.execute("SELECT set_config(%s, %s, true)", (name, value))
             cursors = [self.queue(statement) for statement in statements]
         return [self.rows(cursor) for cursor in cursors]
 
@@ -148,9 +172,11 @@ class PostgresConnection:
 class ConnectionSource:
     """Connections of one engine for one catalogue."""
 
-    def __init__(self, engine: Engine, catalog: Catalog) -> None:
+    def __init__(self, engine: Engine, catalog: Catalog, *, keeps_session: bool = True) -> None:
+        """`keeps_session` is False behind a proxy that pools transactions."""
         self._engine = engine
         self._catalog = catalog
+        self.keeps_session = keeps_session
 
     @contextmanager
     def connection(self) -> Iterator[PostgresConnection]:
