@@ -72,6 +72,7 @@ def wrap_workflow(workflow: WorkflowFunction) -> Callable[..., Any]:
 
         @functools.wraps(workflow.function)
         async def call_on_loop(*args: Any, **kwargs: Any) -> Any:
+            _refuse_in_step()
             services = engine().services
             return await run_on_loop(call_workflow(services, Call(workflow, args, kwargs)), services)
 
@@ -80,6 +81,7 @@ def wrap_workflow(workflow: WorkflowFunction) -> Callable[..., Any]:
 
         @functools.wraps(workflow.function)
         def call(*args: Any, **kwargs: Any) -> Any:
+            _refuse_in_step()
             services = engine().services
             return run_blocking(call_workflow(services, Call(workflow, args, kwargs)), services)
 
@@ -158,9 +160,13 @@ async def enqueue_call_async(
     return WorkflowHandleAsync(workflow_id, running.services, EngineStatuses(running))
 
 
-def _workflow_of(func: Callable[..., Any]) -> WorkflowFunction:
+def _refuse_in_step() -> None:
     if current_step.get() is not None:
         raise DBOSException("Workflows are started by workflows, not by steps: return from the step first")
+
+
+def _workflow_of(func: Callable[..., Any]) -> WorkflowFunction:
+    _refuse_in_step()
     workflow = getattr(func, _WORKFLOW, None)
     if not isinstance(workflow, WorkflowFunction):
         name = getattr(func, "__qualname__", repr(func))

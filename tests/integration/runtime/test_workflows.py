@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from dbos.error import (
     DBOSAwaitedWorkflowCancelledError,
     DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded,
@@ -358,13 +358,18 @@ def test_retrieving_what_does_not_exist(launch: Launch, sql: Sql) -> None:
         assert result.result(10) == "here"
 
 
-def test_a_step_starts_no_workflow(launch: Launch) -> None:
+@pytest.mark.parametrize("how", ["called", "started", "enqueued"])
+def test_a_step_starts_no_workflow(launch: Launch, sql: Sql, how: str) -> None:
     @DBOS.workflow()
     def inner() -> None: ...
 
     @DBOS.step()
     def step() -> None:
-        DBOS.start_workflow(inner)
+        {
+            "called": inner,
+            "started": lambda: DBOS.start_workflow(inner),
+            "enqueued": lambda: DBOS.enqueue_workflow("work", inner),
+        }[how]()
 
     @DBOS.workflow()
     def outer() -> None:
@@ -373,6 +378,105 @@ def test_a_step_starts_no_workflow(launch: Launch) -> None:
     launch()
     with pytest.raises(DBOSException, match="not by steps"):
         outer()
+    assert sql.execute("SELECT count(*) AS n FROM dbos.workflow_status").fetchone() == {"n": 1}
+
+
+def test_a_parent_that_died_within_a_call_of_its_child_goes_on_with_it(launch: Launch, sql: Sql) -> None:
+    @DBOS.workflow()
+    def child(number: int) -> int:
+        return number * 10
+
+    @DBOS.workflow()
+    def parent() -> int:
+        return child(1) + child(2)
+
+    launch()
+    with SetWorkflowID("p"):
+        assert parent() == 30
+    DBOS.destroy()
+    _forget_outcome(sql, "p", keep_steps=3)  # the start of the second child is recorded, its result is not
+    _forget_outcome(sql, "p-3")
+    launch()
+    assert DBOS.retrieve_workflow("p").get_result() == 30
+    assert DBOS.retrieve_workflow("p-3").get_status().recovery_attempts == 2
+    assert DBOS.retrieve_workflow("p-1").get_status().recovery_attempts == 1
+
+
+def test_an_id_that_is_set_within_a_workflow_goes_to_the_same_child_on_a_replay(launch: Launch, sql: Sql) -> None:
+    @DBOS.workflow()
+    def child() -> str | None:
+        return DBOS.workflow_id
+
+    @DBOS.workflow()
+    def parent() -> list[str | None]:
+        with SetWorkflowID("named"):
+            return [DBOS.start_workflow(child).get_result(), DBOS.start_workflow(child).get_result()]
+
+    launch()
+    with SetWorkflowID("p"):
+        assert parent() == ["named", "p-3"]
+    DBOS.destroy()
+    _forget_outcome(sql, "p", keep_steps=2)
+    sql.execute("DELETE FROM dbos.workflow_status WHERE workflow_uuid = 'p-3'")
+    launch()
+    assert DBOS.retrieve_workflow("p").get_result() == ["named", "p-3"]
+
+
+def test_a_child_may_be_a_workflow_that_is_there_already(launch: Launch, sql: Sql) -> None:
+    @DBOS.workflow()
+    def child(number: int) -> int:
+        return number
+
+    @DBOS.workflow()
+    def parent() -> int:
+        with SetWorkflowID("there"):
+            return child(2)
+
+    launch()
+    with SetWorkflowID("there"):
+        child(1)
+    with SetWorkflowID("p"):
+        assert parent() == 1
+    rows = sql.execute(
+        "SELECT function_id, child_workflow_id FROM dbos.operation_outputs WHERE workflow_uuid = 'p' ORDER BY 1"
+    ).fetchall()
+    assert [tuple(row.values()) for row in rows] == [(1, "there"), (2, "there")]
+
+
+def test_a_cancelled_parent_starts_no_child(launch: Launch, sql: Sql) -> None:
+    inside, go, ran = threading.Event(), threading.Event(), []
+
+    @DBOS.workflow()
+    def child() -> None:
+        ran.append(1)
+
+    @DBOS.workflow()
+    def parent() -> None:
+        inside.set()
+        go.wait(10)
+        child()
+
+    launch()
+    handle = DBOS.start_workflow(parent)
+    inside.wait(10)
+    sql.execute("UPDATE dbos.workflow_status SET status = 'CANCELLED', owner_xid = NULL, completed_at = 1")
+    go.set()
+    with pytest.raises(DBOSAwaitedWorkflowCancelledError):
+        handle.get_result()
+    assert ran == []
+    assert sql.execute("SELECT count(*) AS n FROM dbos.workflow_status").fetchone() == {"n": 1}
+
+
+def test_options_of_an_enqueue_are_refused_where_nothing_is_enqueued(launch: Launch) -> None:
+    @DBOS.workflow()
+    def work() -> None: ...
+
+    launch()
+    with (
+        SetEnqueueOptions(priority=1),
+        pytest.raises(ValueError, match="SetEnqueueOptions applies to what is enqueued"),
+    ):
+        DBOS.start_workflow(work)
 
 
 def test_a_function_that_is_not_registered_is_refused(launch: Launch) -> None:
