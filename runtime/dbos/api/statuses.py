@@ -127,7 +127,7 @@ def workflow_status(row: Row) -> WorkflowStatus:
     status.config_name = row["config_name"]
     status.authenticated_user = row["authenticated_user"]
     status.assumed_role = row["assumed_role"]
-    status.authenticated_roles = json.loads(row["authenticated_roles"]) if row["authenticated_roles"] else None
+    status.authenticated_roles = _decoded(row, "authenticated_roles", _roles)
     status.input = _input(row)
     status.output = _decoded(row, "output", lambda text: decode_value(text, serialization))
     status.error = _decoded(row, "error", lambda text: decode_error(text, serialization))
@@ -162,6 +162,16 @@ def _input(row: Row) -> WorkflowInputs | None:
 
     inputs: WorkflowInputs | None = _decoded(row, "inputs", decode)
     return inputs
+
+
+def _roles(text: str) -> list[str]:
+    try:
+        roles = json.loads(text)
+    except ValueError as error:
+        raise UndecodableError(f"not JSON: {error}") from error
+    if not isinstance(roles, list):
+        raise UndecodableError(f"expected an array of roles, got {type(roles).__name__}")
+    return roles
 
 
 def _decoded(row: Row, column: str, decode: Any) -> Any:

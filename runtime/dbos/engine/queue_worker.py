@@ -99,6 +99,8 @@ class QueueWorker:
     def skip(self, key: str) -> None:
         """Leave workflows of a function to other processes for a while, longer each time."""
         first, longest = UNKNOWN_BACKOFF_SECONDS
+        forgotten = time.monotonic() - longest
+        self._skipped = {known: skipped for known, skipped in self._skipped.items() if skipped[0] > forgotten}
         _, before = self._skipped.get(key, (0.0, 0.0))
         pause = min(max(first, before * 2), longest)
         self._skipped[key] = (time.monotonic() + pause, pause)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -181,3 +182,37 @@ def test_an_outcome_that_the_database_refuses_ends_the_workflow_in_an_error_that
         work() if begin is None else begin(work).get_result()
     row = sql.execute("SELECT status FROM dbos.workflow_status").fetchone()
     assert row == {"status": "ERROR"}
+
+
+@pytest.mark.parametrize("roles", ["not json", "5", ""])
+def test_a_listing_shows_rows_with_strange_roles(client: DBOSClient, sql: Sql, roles: str) -> None:
+    handle = client.enqueue({"workflow_name": "x", "queue_name": "nowhere"})
+    sql.execute("UPDATE dbos.workflow_status SET authenticated_roles = %s", [roles])
+    assert handle.get_status().authenticated_roles == roles
+    sql.execute("""UPDATE dbos.workflow_status SET authenticated_roles = '["a"]'""")
+    assert handle.get_status().authenticated_roles == ["a"]
+
+
+def test_a_row_without_a_count_of_attempts_runs(launch: Launch, client: DBOSClient, sql: Sql) -> None:
+    Queue("work")
+
+    @DBOS.workflow(name="known")
+    def known() -> int:
+        return 1
+
+    handle = client.enqueue({"workflow_name": "known", "queue_name": "work"})
+    sql.execute("UPDATE dbos.workflow_status SET recovery_attempts = NULL")
+    launch()
+    assert handle.get_result(polling_interval_sec=0.05) == 1
+
+
+def test_a_state_that_this_release_does_not_know_is_waited_through(client: DBOSClient, sql: Sql) -> None:
+    handle = client.enqueue({"workflow_name": "x", "queue_name": "nowhere"})
+    sql.execute("UPDATE dbos.workflow_status SET status = 'SOMETHING_NEW'")
+    assert handle.get_status().status == "SOMETHING_NEW"
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: handle.get_result(polling_interval_sec=0.05))
+        with pytest.raises(TimeoutError):
+            waiting.result(0.3)
+        sql.execute("UPDATE dbos.workflow_status SET status = 'SUCCESS'")
+        assert waiting.result(10) is None

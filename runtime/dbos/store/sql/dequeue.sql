@@ -23,7 +23,7 @@ claimed AS (
            application_version = :version, application_name = :application,
            started_at_epoch_ms = (EXTRACT(epoch FROM now()) * 1000)::bigint,
            updated_at = (EXTRACT(epoch FROM now()) * 1000)::bigint,
-           recovery_attempts = workflow.recovery_attempts + 1, rate_limited = :rate_limited,
+           recovery_attempts = COALESCE(workflow.recovery_attempts, 0) + 1, rate_limited = :rate_limited,
            workflow_deadline_epoch_ms = CASE
                WHEN workflow.workflow_timeout_ms IS NULL OR workflow.workflow_deadline_epoch_ms IS NOT NULL
                THEN workflow.workflow_deadline_epoch_ms
