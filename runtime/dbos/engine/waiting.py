@@ -87,7 +87,7 @@ def await_outcome(signals: Signals, workflow_id: str, *, poll_seconds: float) ->
 
 
 def recorded_outcome(workflow_id: str, result: RecordedResult) -> Outcome | None:
-    """What a recorded result means to whoever awaits it; None while the workflow is active, or in a state unknown here."""
+    """What a recorded result means to whoever awaits it; None while it is active, or in a state unknown here."""
     match result.status:
         case WorkflowStatusString.SUCCESS:
             return _value(workflow_id, result)
