@@ -102,9 +102,8 @@ class ControlPlane:
 
     def restart_apiserver(self) -> None:
         """Kill the API server and start it again on the same port and data: every watch breaks."""
-        self._children["kube-apiserver"].kill()
-        self._spawn(self._apiserver_arguments)
-        self._wait(self._answers_ready, "kube-apiserver")
+        with self.without_apiserver():
+            pass
 
     @contextlib.contextmanager
     def without_apiserver(self) -> Iterator[None]:
@@ -115,6 +114,7 @@ class ControlPlane:
         finally:
             self._spawn(self._apiserver_arguments)
             self._wait(self._answers_ready, "kube-apiserver")
+            self._restart_controllers()
 
     @contextlib.contextmanager
     def paused(self, program: str) -> Iterator[None]:
@@ -142,6 +142,12 @@ class ControlPlane:
     def _spawn(self, arguments: Sequence[str | Path]) -> None:
         name = Path(arguments[0]).name
         self._children[name] = Child(arguments, self.folder / f"{name}.log")
+
+    def _restart_controllers(self) -> None:
+        # Each watch that broke doubles the time until the controllers look again, up to half a
+        # minute and more after a few restarts in a row. New ones have nothing to wait for.
+        self._children["kube-controller-manager"].kill()
+        self._spawn(self._controller_manager())
 
     def _wait(self, ready: Callable[[], bool], program: str) -> None:
         deadline = time.monotonic() + _START_DEADLINE
