@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from dbos.core.outcome import Outcome
 from dbos.engine.context import ExecutionStoppedError, current_execution
-from dbos.engine.plan import Await, Effect, Invoke, Plan, Read, Wait, Write
+from dbos.engine.plan import Await, Effect, Invoke, Plan, Read, Transact, Wait, Write
 from dbos.store.database import SystemDatabase
 from dbos.store.operation import DatabaseClosedError
 from dbos.store.writer import GroupCommitWriter
@@ -76,8 +76,9 @@ def _perform(effect: Effect, storage: Storage) -> Any:
                 if not contain:
                     raise
                 return _broken_off(error)
-        case Read(operation):
-            return storage.database.run(operation)
+        case Read(operation) | Transact(operation):
+            database = storage.database
+            return database.transact(operation) if isinstance(effect, Transact) else database.run(operation)
         case Await(future, seconds):
             wait([future], timeout=seconds)
         case Wait(seconds):
@@ -100,8 +101,9 @@ async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:
                 if _is_cancelled() and not isinstance(error, SystemExit):
                     raise  # whoever runs the task wants it to end; the workflow is recovered
                 return _broken_off(error)
-        case Read(operation):
-            return await asyncio.wrap_future(storage.database.submit(operation))
+        case Read(operation) | Transact(operation):
+            together = isinstance(effect, Transact)
+            return await asyncio.wrap_future(storage.database.submit(operation, together=together))
         case Await(future, seconds):
             waiting = asyncio.wrap_future(future)
             await asyncio.wait([waiting], timeout=seconds)

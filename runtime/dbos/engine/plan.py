@@ -31,6 +31,13 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Transact:
+    """Perform an operation with all its statements in one transaction; gives its result."""
+
+    operation: Callable[[], Operation[Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Invoke:
     """Call user code; gives an Outcome. Signals such as a cancellation pass through.
 
@@ -58,5 +65,5 @@ class Wait:
     seconds: float
 
 
-Effect: TypeAlias = Write | Read | Invoke | Await | Wait
+Effect: TypeAlias = Write | Read | Transact | Invoke | Await | Wait
 Plan: TypeAlias = Generator[Effect, Any, T]

@@ -72,9 +72,16 @@ def replay(execution: Execution, function_id: int, name: str) -> Outcome | None:
         return None
     if checkpoint.function_name != name:
         raise DBOSUnexpectedStepError(execution.workflow_id, function_id, name, checkpoint.function_name)
+    return recorded_outcome(checkpoint)
+
+
+def recorded_outcome(checkpoint: Checkpoint) -> Outcome:
+    """What a checkpoint says."""
     if checkpoint.error is not None:
         error = decode_error(checkpoint.error, checkpoint.serialization)
         return Outcome(error=error if isinstance(error, Exception) else Exception(str(error)))
+    if checkpoint.output is None:  # an operation without a result
+        return Outcome()
     return Outcome(decode_value(checkpoint.output, checkpoint.serialization))
 
 

@@ -42,7 +42,7 @@ class Catalog(Mapping[str, str]):
                 if name in texts:
                     raise ValueError(f"statement {name!r} is defined twice in {', '.join(packages)}")
                 texts[name] = _COMMENT.sub("", text).strip().rstrip(";")
-        return cls({name: _bind(_INCLUDE.sub(lambda use: texts[use[1]], text), schema) for name, text in texts.items()})
+        return cls({name: _bind(_expand(name, texts, ()), schema) for name in texts})
 
     def query(self, name: str) -> bytes:
         """A statement as the driver takes it; the same object each time."""
@@ -67,6 +67,12 @@ def _read(folder: Traversable) -> Iterator[tuple[str, str]]:
         ends = [title.start() for title in titles[1:]] + [len(text)]
         for title, end in zip(titles, ends, strict=True):
             yield title[1], text[title.end() : end]
+
+
+def _expand(name: str, texts: Mapping[str, str], outer: tuple[str, ...]) -> str:
+    if name in outer:
+        raise ValueError(f"statement {name!r} includes itself by way of {' -> '.join(outer)}")
+    return _INCLUDE.sub(lambda use: _expand(use[1], texts, (*outer, name)), texts[name])
 
 
 def _bind(text: str, schema: str) -> str:

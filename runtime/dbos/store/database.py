@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -97,6 +98,13 @@ class SystemDatabase:
         """Perform an operation, on the calling thread. The operation is made anew for each try."""
         return self._retrying(lambda: self._perform(operation))
 
+    def transact(self, operation: Callable[[], Operation[T]]) -> T:
+        """Perform an operation as run does, with all its statements in one transaction.
+
+        The operation must know its own work when it is tried again after a commit whose answer was lost.
+        """
+        return self._retrying(lambda: self._perform(operation, together=True))
+
     def attempt(self, operation: Callable[[], Operation[T]]) -> T:
         """Perform an operation as run does, but a lost connection raises: for who would rather know than wait."""
         if self._closed.is_set():
@@ -107,9 +115,12 @@ class SystemDatabase:
         """Call a function that reads through the engine; it is called again when a connection is lost."""
         return self._retrying(lambda: act(self.engine))
 
-    def submit(self, operation: Callable[[], Operation[T]]) -> Future[T]:
-        """Perform an operation on one of a few reader threads, for callers that must not block."""
-        return self._reader_threads().submit(self.run, operation)
+    def submit(self, operation: Callable[[], Operation[T]], *, together: bool = False) -> Future[T]:
+        """Perform an operation on one of a few reader threads, for callers that must not block.
+
+        `together` puts all its statements in one transaction.
+        """
+        return self._reader_threads().submit(self.transact if together else self.run, operation)
 
     async def in_background(self, act: Callable[[], T]) -> T:
         """Call a function that reads the database on a reader thread, without blocking the loop."""
@@ -156,15 +167,17 @@ class SystemDatabase:
                 self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="dbos-reader")
             return self._readers
 
-    def _perform(self, operation: Callable[[], Operation[T]]) -> T:
-        for _ in range(MAX_DEADLOCKS):
+    def _perform(self, operation: Callable[[], Operation[T]], *, together: bool = False) -> T:
+        deadlocks = 0
+        while True:
             try:
-                with self.source.connection() as connection:
+                with self.source.connection() as connection, connection.transaction() if together else nullcontext():
                     return perform(operation(), connection.execute)
             except DeadlockDetected as error:
+                deadlocks += 1
+                if deadlocks > MAX_DEADLOCKS:
+                    raise
                 logger.info("A deadlock with another process was resolved; trying again", exc_info=error)
-        with self.source.connection() as connection:
-            return perform(operation(), connection.execute)
 
     def _retrying(self, act: Callable[[], T]) -> T:
         attempt = 0

@@ -25,12 +25,25 @@ SELECT record.workflow_uuid, record.function_id, held.status,
        written.function_id IS NOT NULL AS written
   FROM record LEFT JOIN held USING (workflow_uuid) LEFT JOIN written USING (workflow_uuid, function_id)
 
--- load_steps
+-- steps
+-- Fragment: every column that a replay needs.
 SELECT function_id, function_name, output, error, serialization, child_workflow_id, started_at_epoch_ms,
        completed_at_epoch_ms
-  FROM {schema}.operation_outputs WHERE workflow_uuid = :workflow_id ORDER BY function_id
+  FROM {schema}.operation_outputs
+
+-- load_steps
+{include steps} WHERE workflow_uuid = :workflow_id ORDER BY function_id
 
 -- load_step
-SELECT function_id, function_name, output, error, serialization, child_workflow_id, started_at_epoch_ms,
-       completed_at_epoch_ms
-  FROM {schema}.operation_outputs WHERE workflow_uuid = :workflow_id AND function_id = :function_id
+{include steps} WHERE workflow_uuid = :workflow_id AND function_id = :function_id
+
+-- lock_workflow
+-- The lock keeps recovery, resume and cancellation out until the transaction ends.
+SELECT status, owner_xid FROM {schema}.workflow_status WHERE workflow_uuid = :workflow_id FOR NO KEY UPDATE
+
+-- insert_step
+INSERT INTO {schema}.operation_outputs (
+    workflow_uuid, function_id, function_name, output, error, serialization, child_workflow_id,
+    started_at_epoch_ms, completed_at_epoch_ms, application_name)
+VALUES (:workflow_id, :function_id, :function_name, :output, :error, :serialization, :child_workflow_id,
+        :started_at_ms, :completed_at_ms, :application)

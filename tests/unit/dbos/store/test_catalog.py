@@ -69,6 +69,17 @@ def test_a_statement_includes_the_text_of_another(package: Package) -> None:
     assert Catalog.load(name, schema="s")["list_queues"] == 'SELECT name, limit_of(%(limit)s) FROM "s".queues'
 
 
+def test_an_included_statement_may_include_others(package: Package) -> None:
+    name = package(a="-- outer\nSELECT {include middle}", b="-- middle\n{include inner}, 2", c="-- inner\n1")
+    assert Catalog.load(name, schema="s")["outer"] == "SELECT 1, 2"
+
+
+def test_a_statement_that_includes_itself_is_refused(package: Package) -> None:
+    name = package(a="-- first\nSELECT {include second}", b="-- second\n{include first}")
+    with pytest.raises(ValueError, match="includes itself by way of first -> second"):
+        Catalog.load(name, schema="s")
+
+
 def test_statements_of_several_packages_are_one_catalogue(package: Package) -> None:
     first, second = package("first_part", a="-- a\nSELECT 1"), package("second_part", b="-- b\nSELECT 2")
     assert dict(Catalog.load(first, second, schema="dbos")) == {"a": "SELECT 1", "b": "SELECT 2"}
