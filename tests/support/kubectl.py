@@ -28,9 +28,8 @@ class Kubectl:
 
     def __call__(self, *arguments: str, stdin: str | None = None, timeout: float = 60.0) -> str:
         """Standard output of `kubectl ARGUMENTS`; `stdin` is what `-f -` reads."""
-        namespace = () if self.namespace is None else ("--namespace", self.namespace)
         done = subprocess.run(
-            [self.executable, "--kubeconfig", self.kubeconfig, *namespace, *arguments],
+            [self.executable, *self._options(), *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -40,6 +39,16 @@ class Kubectl:
         if done.returncode != 0:
             raise KubectlError(arguments, done.returncode, done.stderr)
         return done.stdout
+
+    def start(self, *arguments: str, stdin: bool = False) -> subprocess.Popen[str]:
+        """`kubectl ARGUMENTS` in the background, for a watch or a session; what it complains about is dropped."""
+        return subprocess.Popen(
+            [self.executable, *self._options(), *arguments],
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
 
     def get(self, *arguments: str) -> Any:
         """What `kubectl get ARGUMENTS` finds, decoded: an object, or a list of them."""
@@ -57,3 +66,7 @@ class Kubectl:
     def as_user(self, kubeconfig: Path) -> Kubectl:
         """The same kubectl with the rights of someone else."""
         return Kubectl(self.executable, kubeconfig, self.namespace)
+
+    def _options(self) -> list[str]:
+        namespace = [] if self.namespace is None else ["--namespace", self.namespace]
+        return ["--kubeconfig", str(self.kubeconfig), *namespace]
