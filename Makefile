@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FOLDER ?=
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 SLOW := tests/conformance tests/contract tests/integration tests/chaos tests/cluster tests/e2e tests/benchmarks
 
 .PHONY: help
@@ -33,6 +34,7 @@ check: $(VENV)/.ready ## Format, lint, types, import contracts, unit and archite
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -q tests/unit tests/architecture
 
 .PHONY: tools
@@ -50,10 +52,10 @@ format: $(VENV)/.ready ## Format and fix what can be fixed
 
 .PHONY: lock
 lock: ## Resolve the dependencies again into requirements/
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --extra operator --extra embedded --group dev pyproject.toml -o requirements/dev.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --extra operator pyproject.toml -o requirements/operator.txt
+	$(COMPILE) --extra operator --extra embedded --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --extra operator -c requirements/dev.txt pyproject.toml -o requirements/operator.txt
+	$(COMPILE) -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) --group build -o requirements/build.txt
 
 .PHONY: clean
 clean: ## Remove what was built here (the tool cache stays)
