@@ -38,8 +38,8 @@ check: $(VENV)/.ready ## Format, lint, types, import contracts, unit and archite
 	$(BIN)/python -m pytest -q tests/unit tests/architecture
 
 .PHONY: tools
-tools: $(VENV)/.ready ## Fetch or build what the tests need: a Kubernetes control plane, the published package
-	@cd tests && ../$(BIN)/python -m support.controlplane.fetch && ../$(BIN)/python -c 'from support.peer import peer_python; peer_python()'
+tools: $(VENV)/.ready ## Fetch or build what the tests need: a Kubernetes control plane, Prometheus, the published package
+	@cd tests && ../$(BIN)/python -m support.controlplane.fetch && ../$(BIN)/python -m support.prometheus.fetch && ../$(BIN)/python -c 'from support.peer import peer_python; peer_python()'
 
 .PHONY: test
 test: check tools ## Everything that proves the product: a real PostgreSQL and a real Kubernetes API server included

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,14 @@ class Binaries:
         """The command line client, of the same version as the server where it was built here."""
         return self.folder / "kubectl"
 
+    def __str__(self) -> str:
+        return str(self.folder)
+
     def missing(self) -> list[str]:
         """The names of the programs that are not in the folder."""
-        return [name for name in PROGRAMS if not os.access(self.folder / name, os.X_OK)]
+        return missing(self.folder, PROGRAMS)
+
+
+def missing(folder: Path, programs: Iterable[str]) -> list[str]:
+    """The names of the programs that are not in a folder."""
+    return [name for name in programs if not os.access(folder / name, os.X_OK)]

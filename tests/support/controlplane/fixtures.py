@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from support.controlplane.binaries import Binaries, ToolsUnavailableError
 from support.controlplane.fetch import find_binaries
 from support.controlplane.plane import ControlPlane
+from support.controlplane.session import available, fetch_for
 from support.kubectl import Kubectl
 from support.process_node import ProcessNode
 
@@ -34,31 +34,16 @@ _TOOLS = pytest.StashKey[Binaries | ToolsUnavailableError]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fetch the programs before the first test: no test's timeout counts it, and its progress is seen."""
-    wanted = any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items)
-    if not wanted or session.config.option.collectonly:
-        return
-    capture = session.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        try:
-            found: Binaries | ToolsUnavailableError = find_binaries(os.environ, _say)
-        except ToolsUnavailableError as error:
-            found = error
-    session.config.stash[_TOOLS] = found
-
-
-def _say(line: str) -> None:
-    print(f"==> {line}", flush=True)
+    """Fetch the programs before the first test."""
+    found = fetch_for(session, "control_plane", find_binaries)
+    if found is not None:
+        session.config.stash[_TOOLS] = found
 
 
 @pytest.fixture(scope="session")
 def control_plane(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A running control plane, one for the whole session."""
-    found = pytestconfig.stash[_TOOLS]
-    if isinstance(found, ToolsUnavailableError):
-        if os.environ.get("CI"):
-            pytest.fail(str(found))
-        pytest.skip(str(found))
+    found = available(pytestconfig.stash[_TOOLS])
     plane = ControlPlane(found, tmp_path_factory.mktemp("control-plane"), users=[RESTRICTED_USER])
     plane.start()
     yield plane

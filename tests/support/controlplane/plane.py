@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import ssl
 import time
 import urllib.error
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from support.controlplane import credentials
 from support.controlplane.binaries import Binaries
-from support.controlplane.child import Child
+from support.controlplane.child import Child, free_ports
 from support.kubectl import Kubectl, KubectlError
 
 _START_DEADLINE = 60.0
@@ -80,7 +79,7 @@ class ControlPlane:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "service-accounts.key").write_text(credentials.new_signing_key())
         (self.folder / "tokens.csv").write_text(credentials.token_file(self.users))
-        etcd_port, peer_port, api_port = _free_ports(3)
+        etcd_port, peer_port, api_port = free_ports(3)
         self.url = f"https://127.0.0.1:{api_port}"
         self._apiserver_arguments = self._apiserver(etcd_port, api_port)
         try:
@@ -205,11 +204,3 @@ class ControlPlane:
             f"--root-ca-file={self._certificate}",
             *("--leader-elect=false", "--secure-port=0", f"--controllers={','.join(_CONTROLLERS)}"),
         ]
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
