@@ -7,7 +7,7 @@
 {{- define "dbos-operator.fullname" -}}
 {{- $name := include "dbos-operator.name" . -}}
 {{- $made := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $made .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- default $made .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
 {{/* The name of objects without a namespace: two releases of one name in two namespaces do not meet. */}}
@@ -21,15 +21,15 @@
 {{- end -}}
 
 {{- define "dbos-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "dbos-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "dbos-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "dbos-operator.labels" -}}
 {{ include "dbos-operator.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
 {{- end -}}
 
 {{- define "dbos-operator.image" -}}
@@ -67,6 +67,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{/*
+Not empty where the default DBOSDatabase must wait for its kind. Helm cannot create a kind and an object of it in one
+go: docs/adr/0008-database-in-the-release-of-its-kind.md.
+*/}}
+{{- define "dbos-operator.databaseByHook" -}}
+{{- $known := .Capabilities.APIVersions.Has "dbos.dev/v1beta1/DBOSDatabase" -}}
+{{- with .Values.defaultDatabase -}}
+{{- if and .secretRef.name .hook $.Values.crds.install (not $known) -}}
+true
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What the operator does in a namespace: the list of docs/operator.md. A test compares it with what is used. */}}
 {{- define "dbos-operator.rules" -}}
 - apiGroups: [dbos.dev]
@@ -93,4 +106,47 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+{{- end -}}
+
+{{/* The rest of a pod that runs files/scripts/checks.py: root, arguments. */}}
+{{- define "dbos-operator.checkPod" -}}
+{{- $root := .root -}}
+serviceAccountName: {{ include "dbos-operator.serviceAccountName" $root | quote }}
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml $root.Values.podSecurityContext | nindent 2 }}
+containers:
+  - name: check
+    image: {{ include "dbos-operator.image" $root | quote }}
+    imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+    command: [python, -c]
+    args:
+      - |
+        {{- $root.Files.Get "files/scripts/checks.py" | trim | nindent 8 }}
+      {{- range .arguments }}
+      - {{ . | quote }}
+      {{- end }}
+    resources:
+      requests:
+        cpu: 10m
+        memory: 32Mi
+      limits:
+        memory: 128Mi
+    securityContext:
+      {{- toYaml $root.Values.securityContext | nindent 6 }}
+{{- with $root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
