@@ -14,7 +14,7 @@ from dbos_operator.decide.changes import Fire, Remove, RowRemoval, RowWrite
 from dbos_operator.decide.columns import ACTIVE, queue_columns, schedule_columns
 from dbos_operator.decide.databases import Child
 from dbos_operator.decide.deletion import decide_deletion, needs_finalizer, removal_of, wanted_finalizers
-from dbos_operator.decide.firing import Clockwork, DueRun, Ticket, decide_firing, wind
+from dbos_operator.decide.firing import Clockwork, DueRun, Ticket, count_missed, decide_firing, wind
 from dbos_operator.decide.ownership import Census
 from dbos_operator.decide.reconcile import RowDecision, Wanted, reconcile
 from dbos_operator.decide.rows import Columns, ObservedRows, RowKey, Value
@@ -48,6 +48,8 @@ class ChildPlan:
     clockwork: Clockwork | None = None
     """Of a schedule that is active."""
     fired_by_workers: bool = False
+    missed: int = 0
+    """Runs of a schedule that nobody started in time, and that are skipped."""
 
     @property
     def deleting(self) -> bool:
@@ -174,8 +176,9 @@ def _with_firing(plan: ChildPlan, spec: ScheduleSpec, decision: RowDecision, sit
         zone_before=record.zone_before,
         zone_changed_at=record.zone_changed_at,
     )
+    before = situation.clockworks.get(plan.resource.identity.uid)
     try:
-        clockwork = wind(ticket, situation.clockworks.get(plan.resource.identity.uid), situation.now)
+        clockwork = wind(ticket, before, situation.now)
     except (InvalidCronError, UnknownTimeZoneError) as error:
         # The manifest was checked when it was parsed, so this is the zone that an adopted row brought along.
         return replace(plan, problem=Problem(Reason.INVALID_TIME_ZONE, f"the row {record.name!r}: {error}"))
@@ -183,7 +186,14 @@ def _with_firing(plan: ChildPlan, spec: ScheduleSpec, decision: RowDecision, sit
     if not decision.knows_context:
         return replace(plan, clockwork=firing.clockwork, fired_by_workers=True)
     fires = tuple(_fire(due, spec, decision, plan, situation) for due in firing.due)
-    return replace(plan, clockwork=firing.clockwork, fires=fires)
+    row = situation.observed.rows.get((Kind.SCHEDULE, plan.row_name))
+    # Where the row is about to change, what it says of the past belongs to another rule.
+    missed = (
+        count_missed(ticket, before, clockwork.rule, row.last_fired, situation.now)
+        if row is not None and plan.change is None
+        else 0
+    )
+    return replace(plan, clockwork=firing.clockwork, fires=fires, missed=missed)
 
 
 def _fire(due: DueRun, spec: ScheduleSpec, decision: RowDecision, plan: ChildPlan, situation: Situation) -> Fire:

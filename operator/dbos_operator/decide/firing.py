@@ -86,6 +86,23 @@ def decide_firing(ticket: Ticket, clockwork: Clockwork, now: datetime) -> Firing
     )
 
 
+def count_missed(
+    ticket: Ticket, before: Clockwork | None, rule: CronRule, last_fired: datetime | None, now: datetime
+) -> int:
+    """How many moments nobody fired, though they were due, and nobody will: they are too long ago.
+
+    Each is counted once while the operator runs. One that starts also counts what went
+    by since the row was last fired. At most so many at a time; a rule that has
+    just changed owes nothing.
+    """
+    start = max(ticket.active_since, last_fired or ticket.active_since)
+    if before is not None:
+        if before.rule != rule:
+            return 0
+        start = max(start, before.next_due - timedelta(microseconds=1))
+    return len(rule.due_between(start, now - MISSED_AFTER, MOST_AT_ONCE)) if start < now - MISSED_AFTER else 0
+
+
 def _others(ticket: Ticket, moment: datetime, now: datetime) -> tuple[str, ...]:
     if ticket.zone_changed_at is None or now - ticket.zone_changed_at > WORKERS_RELOAD_WITHIN:
         return ()

@@ -34,6 +34,15 @@ class Row:
         """What the row is found by."""
         return (self.kind, self.name)
 
+    @property
+    def last_fired(self) -> datetime | None:
+        """The newest moment for which somebody started a run, when the row says so in a form that can be read."""
+        try:
+            moment = datetime.fromisoformat(self.last_fired_at or "")
+        except ValueError:
+            return None  # nobody yet, or somebody else's text
+        return moment if moment.tzinfo is not None else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:

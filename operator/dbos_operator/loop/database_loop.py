@@ -125,7 +125,7 @@ class DatabaseLoop:
             logger.info("database usable again", extra={"database": str(self.key)})
         self._remember(done)
         await self._parts.reporter.report(drafts(done, self._next_runs), notices(done, self._parts.reporter), now)
-        record_figures(done, self._parts.metrics, time.monotonic() - began)
+        record_figures(done, self._clockworks, self._parts.metrics, time.monotonic() - began)
         await self._sample(done)
         self.activity = activity_of(done)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from dbos_operator.decide.child import ChildPlan
+from dbos_operator.decide.firing import Clockwork
 from dbos_operator.loop.activity import Activity
 from dbos_operator.loop.report import Pass
 from dbos_operator.loop.scale import TargetPlan
 from dbos_operator.observability.metrics import OperatorMetrics
+from dbos_operator.resources.identity import Uid
 from dbos_operator.resources.specs import ScheduleSpec
 
 
-def record_figures(done: Pass, metrics: OperatorMetrics, seconds: float) -> None:
-    """Bring the metrics of a database in line with its last pass."""
+def record_figures(done: Pass, clockworks: Mapping[Uid, Clockwork], metrics: OperatorMetrics, seconds: float) -> None:
+    """Bring the metrics of a database in line with its last pass, and with the clockworks that it left."""
     database = str(done.assignment.database.identity.key)
     metrics.set_database_up(database, up=True)
     metrics.observe_reconcile(database, seconds)
@@ -23,11 +28,14 @@ def record_figures(done: Pass, metrics: OperatorMetrics, seconds: float) -> None
     metrics.set_schedules(
         database,
         {
-            child.row_name: None if child.clockwork is None else child.clockwork.next_due.timestamp()
+            child.row_name: _next_due(child, clockworks)
             for child in done.plan.children
             if isinstance(child.resource.spec, ScheduleSpec) and child.columns is not None
         },
     )
+    for child in done.plan.children:
+        if child.missed:
+            metrics.add_missed(database, child.row_name, child.missed)
     metrics.set_workers(
         database,
         {
@@ -35,6 +43,12 @@ def record_figures(done: Pass, metrics: OperatorMetrics, seconds: float) -> None
             for found in done.scaling.targets.values()
         },
     )
+
+
+def _next_due(child: ChildPlan, clockworks: Mapping[Uid, Clockwork]) -> float | None:
+    """When the schedule is due; a run that could not be written keeps its time until it is."""
+    clockwork = clockworks.get(child.resource.identity.uid)
+    return None if child.clockwork is None or clockwork is None else clockwork.next_due.timestamp()
 
 
 def activity_of(done: Pass) -> Activity:

@@ -189,10 +189,4 @@ def _last_fired(child: ChildPlan, done: Pass) -> datetime | None:
     if child.fires:
         return child.fires[-1].due
     row = done.observed.rows.rows.get((Kind.SCHEDULE, child.row_name))
-    if row is None or row.last_fired_at is None or child.problem is not None:
-        return None
-    try:
-        moment = datetime.fromisoformat(row.last_fired_at)
-    except ValueError:
-        return None  # somebody else's text
-    return moment if moment.tzinfo is not None else None
+    return None if row is None or child.problem is not None else row.last_fired

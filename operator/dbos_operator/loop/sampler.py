@@ -48,6 +48,7 @@ class Sampler:
         depths = _fold(sample.depths, queues)
         oldest = {queue: moment / 1000 for queue, moment in sample.oldest_ms.items() if queue in queues}
         self._metrics.set_depths(self._database, depths, oldest)
+        self._metrics.expect_completed(self._database, {*queues, "", OTHER})
         self._metrics.add_completed(self._database, _fold(sample.settled, queues), _fold(sample.recent, queues))
 
 

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 _PREFIX = "dbos_operator"
 _FAILED = frozenset({"ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 QueueStatus = tuple[str, str]
@@ -36,6 +37,9 @@ class OperatorMetrics:
             "schedule_next_run_timestamp_seconds", "When a schedule is due next.", "database", "schedule"
         )
         self._fired = self._counter("schedule_fired", "Runs that the operator started.", "database", "schedule")
+        self._missed = self._counter(
+            "schedule_missed", "Runs that were due and that nobody started in time.", "database", "schedule"
+        )
         self._desired = self._gauge("workers_desired", "Replicas that the work asks for.", *target)
         self._current = self._gauge("workers_current", "Replicas that are ready.", *target)
         self._recovered = self._counter(
@@ -67,6 +71,8 @@ class OperatorMetrics:
     def set_database_up(self, database: str, *, up: bool) -> None:
         """Whether the database answered last."""
         self._up.labels(database).set(1 if up else 0)
+        for counter in (self._recovered, self._rows_written):
+            counter.labels(database)  # from zero on: what begins with its first count shows no increase
 
     def observe_reconcile(self, database: str, seconds: float) -> None:
         """The time of one pass."""
@@ -80,6 +86,10 @@ class OperatorMetrics:
         """Runs of a schedule that the operator started."""
         self._fired.labels(database, schedule).inc(runs)
 
+    def add_missed(self, database: str, schedule: str, runs: int) -> None:
+        """Runs of a schedule that were due and that nobody started in time."""
+        self._missed.labels(database, schedule).inc(runs)
+
     def add_recovered(self, database: str, workflows: int) -> None:
         """Workflows that were made runnable again."""
         self._recovered.labels(database).inc(workflows)
@@ -87,6 +97,8 @@ class OperatorMetrics:
     def set_schedules(self, database: str, next_runs: Mapping[str, float | None]) -> None:
         """Every schedule of a database with the time when it is due next (None: it is paused); other series go."""
         for name, moment in next_runs.items():
+            self._fired.labels(database, name)
+            self._missed.labels(database, name)
             if moment is None:
                 self._next_run.remove(database, name)
             else:
@@ -94,6 +106,7 @@ class OperatorMetrics:
         for name in self._schedules.get(database, set()) - set(next_runs):
             self._next_run.remove(database, name)
             self._fired.remove(database, name)
+            self._missed.remove(database, name)
         self._schedules[database] = set(next_runs)
 
     def set_workers(self, database: str, workers: Mapping[Target, tuple[int, int]]) -> None:
@@ -119,6 +132,10 @@ class OperatorMetrics:
             self._oldest.remove(database, queue)
         self._oldest_queues[database] = set(oldest)
 
+    def expect_completed(self, database: str, queues: Iterable[str]) -> None:
+        """Show zero for queues in which nothing has ended yet, so that the first failure is an increase."""
+        self._completed.add(database, {(queue, status): 0 for queue in queues for status in _ENDED}, {})
+
     def add_completed(
         self, database: str, settled: Mapping[QueueStatus, int], recent: Mapping[QueueStatus, int]
     ) -> None:
@@ -131,7 +148,14 @@ class OperatorMetrics:
         self.set_workers(database, {})
         self.set_depths(database, {}, {})
         self._completed.drop(database)
-        for metric in (self._recovered, self._reconcile, self._rows_written, self._up, self._fired):
+        for metric in (
+            self._recovered,
+            self._reconcile,
+            self._rows_written,
+            self._up,
+            self._fired,
+            self._missed,
+        ):
             metric.remove_by_labels({"database": database})
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

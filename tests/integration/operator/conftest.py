@@ -39,10 +39,11 @@ def start(cluster: FakeCluster) -> Callable[..., Any]:
     """Start an operator on the cluster, for the length of a block."""
 
     @asynccontextmanager
-    async def run(settings: OperatorSettings = SETTINGS, **parts: Any) -> AsyncIterator[Operator]:
-        operator = Operator(
-            desired=cluster.desired, cluster=cluster, settings=settings, metrics=OperatorMetrics(), **parts
-        )
+    async def run(
+        settings: OperatorSettings = SETTINGS, metrics: OperatorMetrics | None = None, **parts: Any
+    ) -> AsyncIterator[Operator]:
+        metrics = metrics or OperatorMetrics()
+        operator = Operator(desired=cluster.desired, cluster=cluster, settings=settings, metrics=metrics, **parts)
         task = asyncio.create_task(operator.run())
         try:
             yield operator

@@ -30,7 +30,7 @@ _RECIPE = Recipe(
     sources=Path(__file__).parent,
     packages={f"github.com/prometheus/prometheus/cmd/{name}": name for name in PROGRAMS},
     linker_flags=f"-s -w -X github.com/prometheus/common/version.Version={VERSION}",
-    usually="4 to 6 minutes on 2 cores",
+    usually="5 to 9 minutes on 2 cores",
 )
 
 

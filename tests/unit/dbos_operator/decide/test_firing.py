@@ -8,7 +8,7 @@ import pytest
 from dbos.core.cron import UnknownTimeZoneError
 from dbos_operator.decide.changes import RowWrite
 from dbos_operator.decide.child import ChildPlan, decide_child
-from dbos_operator.decide.firing import MOST_AT_ONCE, Clockwork, Ticket, decide_firing, wind
+from dbos_operator.decide.firing import MOST_AT_ONCE, Clockwork, Ticket, count_missed, decide_firing, wind
 from dbos_operator.decide.rows import Owned, Row
 from dbos_operator.reasons import Reason
 from dbos_operator.resources.identity import Kind
@@ -57,6 +57,36 @@ def test_what_was_due_more_than_a_minute_ago_is_missed() -> None:
 def test_what_was_due_before_the_schedule_was_active_is_not_owed() -> None:
     assert due(a_ticket(active_since=NOW + seconds(10)), NOW + seconds(20), since=NOW) == []
     assert due(a_ticket(active_since=NOW - seconds(10)), NOW + seconds(20), since=NOW + seconds(20)) != []
+
+
+def missed(before: Clockwork | None, last_fired: datetime | None, now: datetime, **fields: Any) -> int:
+    ticket = a_ticket(**fields)
+    return count_missed(ticket, before, wind(ticket, before, now).rule, last_fired, now)
+
+
+def test_what_an_operator_that_starts_finds_unfired_was_missed() -> None:
+    assert missed(None, NOW - seconds(300), NOW) == 4  # the fifth, NOW itself, is fired
+    assert missed(None, NOW, NOW + seconds(60)) == 0
+    assert missed(None, None, NOW, active_since=NOW - seconds(180)) == 2
+    assert missed(None, NOW - timedelta(days=1), NOW) == MOST_AT_ONCE
+
+
+def test_what_was_due_before_the_schedule_was_active_was_not_missed() -> None:
+    assert missed(None, NOW - timedelta(days=1), NOW, active_since=NOW - seconds(30)) == 0
+
+
+def test_a_missed_moment_is_counted_by_one_look_only_and_not_when_a_worker_fired_it() -> None:
+    ticket = a_ticket()
+    before = Clockwork(rule=wind(ticket, None, NOW).rule, next_due=NOW + seconds(60))
+    later = NOW + seconds(200)
+    assert missed(before, NOW, later) == 2
+    assert missed(before, NOW + seconds(120), later) == 0
+    assert missed(decide_firing(ticket, before, later).clockwork, NOW, later + seconds(5)) == 0
+
+
+def test_the_rule_that_was_just_edited_owes_nothing() -> None:
+    before = wind(a_ticket("@daily"), None, NOW)
+    assert missed(before, NOW - timedelta(days=1), NOW) == 0
 
 
 def test_an_operator_that_starts_looks_back_a_minute() -> None:

@@ -35,6 +35,7 @@ def test_every_family_has_its_name() -> None:
             "workflows_completed_total",
             "schedule_next_run_timestamp_seconds",
             "schedule_fired_total",
+            "schedule_missed_total",
             "workers_desired",
             "workers_current",
             "recovered_workflows_total",
@@ -44,6 +45,35 @@ def test_every_family_has_its_name() -> None:
         )
     }
     assert "dbos_operator_reconcile_seconds_bucket" in names
+
+
+def test_counters_are_there_at_zero_before_anything_happens() -> None:
+    metrics = OperatorMetrics()
+    metrics.set_database_up(DATABASE, up=False)
+    metrics.set_schedules(DATABASE, {"nightly": None})
+    metrics.expect_completed(DATABASE, ["q"])
+    shown = text(metrics)
+    for series in (
+        'recovered_workflows_total{database="team/default"}',
+        'rows_written_total{database="team/default"}',
+        'schedule_fired_total{database="team/default",schedule="nightly"}',
+        'schedule_missed_total{database="team/default",schedule="nightly"}',
+        'workflows_completed_total{database="team/default",queue="q",status="ERROR"}',
+        'workflows_completed_total{database="team/default",queue="q",status="MAX_RECOVERY_ATTEMPTS_EXCEEDED"}',
+    ):
+        assert f"dbos_operator_{series} 0.0" in shown
+
+
+def test_what_was_counted_stays_when_it_is_expected_again() -> None:
+    metrics = filled()
+    metrics.expect_completed(DATABASE, ["q"])
+    assert 'workflows_completed_total{database="team/default",queue="q",status="ERROR"} 3.0' in text(metrics)
+
+
+def test_missed_runs_are_counted_by_schedule() -> None:
+    metrics = filled()
+    metrics.add_missed(DATABASE, "nightly", 2)
+    assert 'schedule_missed_total{database="team/default",schedule="nightly"} 2.0' in text(metrics)
 
 
 def test_series_of_what_is_gone_are_removed() -> None:
