@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDER ?=
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-SLOW := tests/conformance tests/contract tests/integration tests/chaos tests/cluster tests/e2e tests/benchmarks
+SLOW := tests/conformance tests/contract tests/chart tests/integration tests/chaos tests/cluster tests/e2e tests/benchmarks
 
 .PHONY: help
 help: ## List the targets
@@ -35,15 +35,24 @@ check: $(VENV)/.ready ## Format, lint, types, import contracts, unit and archite
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck .ci/*
 	$(BIN)/python -m pytest -q tests/unit tests/architecture
 
 .PHONY: tools
-tools: $(VENV)/.ready ## Fetch or build what the tests need: a Kubernetes control plane, Prometheus, the published package
-	@cd tests && ../$(BIN)/python -m support.controlplane.fetch && ../$(BIN)/python -m support.prometheus.fetch && ../$(BIN)/python -c 'from support.peer import peer_python; peer_python()'
+tools: $(VENV)/.ready ## Fetch or build what the tests need: a Kubernetes control plane, Helm, Prometheus, the published package
+	@cd tests && ../$(BIN)/python -m support.controlplane.fetch && ../$(BIN)/python -m support.helm && ../$(BIN)/python -m support.prometheus.fetch && ../$(BIN)/python -c 'from support.peer import peer_python; peer_python()'
 
 .PHONY: test
 test: check tools ## Everything that proves the product: a real PostgreSQL and a real Kubernetes API server included
 	$(BIN)/python -m pytest -q $(SLOW)
+
+.PHONY: image
+image: ## Build the images of the operator and of workers (docs/images.md lists the variables)
+	@.ci/image
+
+.PHONY: generate
+generate: ## Copy crds/ into the chart, which can hold files of its own folder only
+	cp crds/*.yaml charts/dbos-operator/files/crds/
 
 .PHONY: format
 format: $(VENV)/.ready ## Format and fix what can be fixed
