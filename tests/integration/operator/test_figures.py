@@ -46,11 +46,9 @@ async def test_runs_that_were_due_while_no_operator_ran_are_counted_as_missed(
     async with start(metrics=before):
         await cluster.until(lambda: figure(before, "next_run_timestamp_seconds"))
         assert figure(before, "missed_total") == 0
-    sql(
-        "UPDATE workflow_schedules SET last_fired_at = %s; "
-        "UPDATE dbos_operator.owned SET active_since_ms = active_since_ms - 3600000",
-        (datetime.now(UTC) - timedelta(minutes=5)).replace(second=0, microsecond=0).isoformat(),
-    )
+    fired = (datetime.now(UTC) - timedelta(minutes=5)).replace(second=0, microsecond=0)
+    sql("UPDATE workflow_schedules SET last_fired_at = %s", fired.isoformat())
+    sql("UPDATE dbos_operator.owned SET active_since_ms = active_since_ms - 3600000")
 
     async with start(metrics=after):
         await cluster.until(lambda: figure(after, "missed_total"))
