@@ -10,10 +10,10 @@ from typing import Protocol
 
 import pytest
 
-from support.controlplane.binaries import Binaries, ToolsUnavailableError
 from support.controlplane.fetch import find_binaries
 from support.controlplane.plane import ControlPlane
-from support.controlplane.session import available, fetch_for
+from support.controlplane.session import fetch_for
+from support.controlplane.starting import TOOLS, a_control_plane
 from support.kubectl import Kubectl
 from support.process_node import ProcessNode
 
@@ -30,24 +30,18 @@ class StartNode(Protocol):
         ...
 
 
-_TOOLS = pytest.StashKey[Binaries | ToolsUnavailableError]()
-
-
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fetch the programs before the first test."""
     found = fetch_for(session, "control_plane", find_binaries)
     if found is not None:
-        session.config.stash[_TOOLS] = found
+        session.config.stash[TOOLS] = found
 
 
 @pytest.fixture(scope="session")
 def control_plane(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A running control plane, one for the whole session."""
-    found = available(pytestconfig.stash[_TOOLS])
-    plane = ControlPlane(found, tmp_path_factory.mktemp("control-plane"), users=[RESTRICTED_USER])
-    plane.start()
-    yield plane
-    plane.stop()
+    """A running control plane, one for the whole session. A folder may have one of its own under the same name."""
+    with a_control_plane(pytestconfig, tmp_path_factory.mktemp("control-plane"), users=[RESTRICTED_USER]) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from support.controlplane import credentials
+from support.controlplane.audit import AuditLog, Request
 from support.controlplane.binaries import Binaries
 from support.controlplane.child import Child, free_ports
 from support.kubectl import Kubectl, KubectlError
@@ -43,8 +44,9 @@ class ControlPlane:
     when the interpreter is killed.
     """
 
-    def __init__(self, binaries: Binaries, folder: Path, *, users: Sequence[str] = ()) -> None:
+    def __init__(self, binaries: Binaries, folder: Path, *, users: Sequence[str] = (), audited: bool = False) -> None:
         self.folder = folder
+        self._audit = AuditLog(folder) if audited else None
         self.binaries = binaries
         self.users = credentials.make_users(users)
         self.url = ""
@@ -129,6 +131,11 @@ class ControlPlane:
         """The end of a program's log."""
         return self._children[program].tail(lines)
 
+    def requests_of(self, user: str) -> list[Request]:
+        """Every request of a user that the server has answered. For a control plane that was started `audited`."""
+        assert self._audit is not None, "this control plane keeps no audit log"
+        return self._audit.requests_of(user)
+
     @property
     def pids(self) -> dict[str, int]:
         """The process ID of each program that runs."""
@@ -195,6 +202,7 @@ class ControlPlane:
             *(f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"),
             *("--service-cluster-ip-range=10.96.0.0/24", "--authorization-mode=RBAC"),
             f"--token-auth-file={self.folder / 'tokens.csv'}",
+            *(() if self._audit is None else self._audit.arguments()),
         ]
 
     def _controller_manager(self) -> list[str | Path]:

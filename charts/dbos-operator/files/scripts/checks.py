@@ -29,8 +29,9 @@ def fetch(url: str, *, token: str = "", authority: str | None = None) -> str:
     """The text of a URL. OSError says why there is none; of an HTTP error, its body does."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     context = ssl.create_default_context(cafile=authority) if authority else None
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 -- the chart itself writes the URL
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=5, context=context) as answer:  # noqa: S310
             return str(answer.read().decode())
     except urllib.error.HTTPError as error:
         raise OSError(error.read().decode(errors="replace").strip() or str(error)) from error
