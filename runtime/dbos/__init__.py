@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dbos._serialization import PortableWorkflowError
     from dbos._sys_db import WorkflowStatus
     from dbos.api.app import DBOS
+    from dbos.api.classes import DBOSConfiguredInstance, DBOSContextEnsure, DBOSContextSetAuth
     from dbos.api.client import DBOSClient
     from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
     from dbos.api.options import EnqueueOptions, SetEnqueueOptions, SetWorkflowID
@@ -25,6 +26,9 @@ _HOMES = {
     "DBOS": "dbos.api.app",
     "DBOSClient": "dbos.api.client",
     "DBOSConfig": "dbos.config.sources",
+    "DBOSConfiguredInstance": "dbos.api.classes",
+    "DBOSContextEnsure": "dbos.api.classes",
+    "DBOSContextSetAuth": "dbos.api.classes",
     "EnqueueOptions": "dbos.api.options",
     "PortableWorkflowError": "dbos._serialization",
     "Queue": "dbos.api.queues",
@@ -41,6 +45,9 @@ __all__ = [
     "DBOS",
     "DBOSClient",
     "DBOSConfig",
+    "DBOSConfiguredInstance",
+    "DBOSContextEnsure",
+    "DBOSContextSetAuth",
     "EnqueueOptions",
     "PortableWorkflowError",
     "Queue",

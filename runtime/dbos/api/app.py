@@ -16,6 +16,7 @@ from dbos.api.calls import (
     start_call,
     start_call_async,
 )
+from dbos.api.classes import Classes
 from dbos.api.decorators import Decorators
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.queues import OnConflict, Queue, either_concurrency, make_limits, may_update, register
@@ -23,7 +24,7 @@ from dbos.api.runtime import Application, configure, engine, process, refuse_eve
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses
 from dbos.config.sources import DBOSConfig
 from dbos.core.limits import QueueRateLimit
-from dbos.engine.context import current_execution, current_step
+from dbos.engine.context import authentication, current_execution, current_step
 from dbos.store.queues import load_queue
 
 P = ParamSpec("P")
@@ -51,6 +52,22 @@ class _ContextAttributes(type):
         return None if step is None else step.function_id
 
     @property
+    def authenticated_user(cls) -> str | None:
+        """The user that the code here runs for; None when nobody was authenticated."""
+        return authentication.get().user
+
+    @property
+    def authenticated_roles(cls) -> list[str] | None:
+        """The roles of that user; None when nobody was authenticated."""
+        roles = authentication.get().roles
+        return None if roles is None else list(roles)
+
+    @property
+    def assumed_role(cls) -> str | None:
+        """The required role by which the workflow runs; None when it requires none."""
+        return authentication.get().assumed_role
+
+    @property
     def application_version(cls) -> str:
         """The version that this process runs. Raises DBOSException before launch."""
         return engine().services.claimant.version
@@ -61,7 +78,7 @@ class _ContextAttributes(type):
         return engine().services.claimant.executor_id
 
 
-class DBOS(Decorators, metaclass=_ContextAttributes):
+class DBOS(Decorators, Classes, metaclass=_ContextAttributes):
     """Durable workflows. `DBOS(config=…)`, then `DBOS.launch()`; everything else is called on the class.
 
     A process has one: another `DBOS(…)` is the same until `DBOS.destroy()`.

@@ -10,19 +10,18 @@ from typing import Any, TypeVar
 from dbos._error import DBOSException
 from dbos._sys_db import WorkflowStatus
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
-from dbos.api.runtime import engine
+from dbos.api.runtime import engine, registry
 from dbos.api.statuses import existing, find_status
-from dbos.engine.commands import Call, call_workflow, enqueue, introspect, start
+from dbos.engine.commands import call_workflow, enqueue, introspect, start
 from dbos.engine.context import current_step, recording_execution
 from dbos.engine.engine import Engine
 from dbos.engine.interpreters import run_blocking, run_on_loop
-from dbos.engine.registry import StepFunction, WorkflowFunction
+from dbos.engine.registry import Call, StepFunction, WorkflowFunction
 from dbos.engine.services import Services
 from dbos.engine.steps import run_step
+from dbos.engine.targets import WORKFLOW_ATTRIBUTE
 
 T = TypeVar("T")
-
-_WORKFLOW = "_dbos_workflow"
 
 
 class EngineStatuses:
@@ -74,7 +73,7 @@ def wrap_workflow(workflow: WorkflowFunction) -> Callable[..., Any]:
         async def call_on_loop(*args: Any, **kwargs: Any) -> Any:
             _refuse_in_step()
             services = engine().services
-            return await run_on_loop(call_workflow(services, Call(workflow, args, kwargs)), services)
+            return await run_on_loop(call_workflow(services, registry.call(workflow, args, kwargs)), services)
 
         wrapper: Callable[..., Any] = call_on_loop
     else:
@@ -83,10 +82,10 @@ def wrap_workflow(workflow: WorkflowFunction) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             _refuse_in_step()
             services = engine().services
-            return run_blocking(call_workflow(services, Call(workflow, args, kwargs)), services)
+            return run_blocking(call_workflow(services, registry.call(workflow, args, kwargs)), services)
 
         wrapper = call
-    setattr(wrapper, _WORKFLOW, workflow)
+    setattr(wrapper, WORKFLOW_ATTRIBUTE, workflow)
     return wrapper
 
 
@@ -114,14 +113,14 @@ def wrap_step(step: StepFunction, as_workflow: WorkflowFunction) -> Callable[...
             return run_blocking(run_step(services, execution, step, args, kwargs), services)
 
         wrapper = call
-    setattr(wrapper, _WORKFLOW, as_workflow)
+    setattr(wrapper, WORKFLOW_ATTRIBUTE, as_workflow)
     return wrapper
 
 
 def start_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> WorkflowHandle[Any]:
     """Start a workflow in the background."""
     running = engine()
-    call = Call(_workflow_of(func), args, dict(kwargs))
+    call = call_of(func, args, kwargs)
     started = run_blocking(start(running.services, call), running.services)
     future = None if started.execution is None else running.executor.start(call, started)
     return WorkflowHandle(started.workflow_id, running.services, EngineStatuses(running), future)
@@ -132,7 +131,7 @@ async def start_call_async(
 ) -> WorkflowHandleAsync[Any]:
     """Start a coroutine workflow as a task of the running loop."""
     running = engine()
-    call = Call(_workflow_of(func), args, dict(kwargs))
+    call = call_of(func, args, kwargs)
     if not call.workflow.is_async:
         raise TypeError(f"{call.workflow.name} is not a coroutine function; start it with DBOS.start_workflow")
     started = await run_on_loop(start(running.services, call), running.services)
@@ -145,7 +144,7 @@ def enqueue_call(
 ) -> WorkflowHandle[Any]:
     """Put a workflow or step on a queue."""
     running = engine()
-    call = Call(_workflow_of(func), args, dict(kwargs))
+    call = call_of(func, args, kwargs)
     workflow_id = run_blocking(enqueue(running.services, queue_name, call), running.services)
     return WorkflowHandle(workflow_id, running.services, EngineStatuses(running))
 
@@ -155,7 +154,7 @@ async def enqueue_call_async(
 ) -> WorkflowHandleAsync[Any]:
     """Put a workflow or step on a queue, from a coroutine."""
     running = engine()
-    call = Call(_workflow_of(func), args, dict(kwargs))
+    call = call_of(func, args, kwargs)
     workflow_id = await run_on_loop(enqueue(running.services, queue_name, call), running.services)
     return WorkflowHandleAsync(workflow_id, running.services, EngineStatuses(running))
 
@@ -165,9 +164,18 @@ def _refuse_in_step() -> None:
         raise DBOSException("Workflows are started by workflows, not by steps: return from the step first")
 
 
-def _workflow_of(func: Callable[..., Any]) -> WorkflowFunction:
+def call_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+    """A workflow, step or method of a class to be started or enqueued.
+
+    Raises DBOSException for a function that is not registered, and inside of steps.
+    """
     _refuse_in_step()
-    workflow = getattr(func, _WORKFLOW, None)
+    receiver = getattr(func, "__self__", None)
+    return registry.call(_workflow_of(func), args if receiver is None else (receiver, *args), kwargs)
+
+
+def _workflow_of(func: Callable[..., Any]) -> WorkflowFunction:
+    workflow = getattr(func, WORKFLOW_ATTRIBUTE, None)
     if not isinstance(workflow, WorkflowFunction):
         name = getattr(func, "__qualname__", repr(func))
         raise DBOSException(f"{name} is not registered: decorate it with @DBOS.workflow() or @DBOS.step()")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
 from dbos.api.calls import is_coroutine_function, wrap_step, wrap_workflow
+from dbos.api.classes import take_required_roles
 from dbos.api.runtime import registry
 from dbos.core.retry import RetryPolicy
 from dbos.engine.registry import (
@@ -35,9 +36,10 @@ class Decorators:
         _check_attempts(max_recovery_attempts)
 
         def decorate(func: Callable[P, R]) -> Callable[P, R]:
+            registered = name or func.__qualname__
             workflow = WorkflowFunction(
-                name=name or func.__qualname__,
-                function=func,
+                name=registered,
+                function=take_required_roles(func, registered),
                 is_async=is_coroutine_function(func),
                 max_recovery_attempts=max_recovery_attempts,
             )

@@ -10,16 +10,19 @@ from dbos._error import DBOSConflictingWorkflowError, DBOSQueueDeduplicatedError
 from dbos.core.ids import OwnerToken, WorkflowId, check_name, child_workflow_id
 from dbos.core.outcome import Outcome
 from dbos.core.statuses import WorkflowStatusString
+from dbos.engine.authorization import authorize
 from dbos.engine.context import (
     EnqueueSettings,
     Execution,
+    authenticated,
+    authentication,
     enqueue_settings,
     recording_execution,
     take_pending_id,
 )
 from dbos.engine.execution import execute, note_start
 from dbos.engine.plan import Invoke, Plan, Read, Write
-from dbos.engine.registry import WorkflowFunction
+from dbos.engine.registry import Call
 from dbos.engine.services import Services, epoch_ms, new_uuid
 from dbos.engine.steps import (
     Operated,
@@ -37,15 +40,6 @@ from dbos.store.rows import Insertion, NewWorkflow, ParentStep, StepRecord
 from dbos.store.workflows import created, resolve_insertion
 
 GET_RESULT = "DBOS.getResult"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A workflow and its arguments."""
-
-    workflow: WorkflowFunction
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +63,13 @@ def call_workflow(services: Services, call: Call) -> Plan[Any]:
 
     In a workflow it is a child, and its result is a step of the parent.
     """
+    user = authentication.get()
+    role = authorize(call.workflow.name, call.required_roles, user)
+    with authenticated(user if role is None else replace(user, assumed_role=role)):
+        return (yield from _call(services, call))
+
+
+def _call(services: Services, call: Call) -> Plan[Any]:
     parent = recording_execution()
     if parent is None:
         started = yield from _start(services, call, OwnerToken(new_uuid()))
@@ -182,6 +183,7 @@ def _start(services: Services, call: Call, owner: OwnerToken, *, function_id: in
             owner=owner,
             name=call.workflow.name,
             serialization=inserted.serialization,
+            authentication=authentication.get(),
             deadline_ms=inserted.deadline_ms,
         ),
     )
@@ -235,6 +237,7 @@ def _new_record(services: Services, call: Call, parent: Execution | None, functi
         parent_step = ParentStep(
             workflow_id=parent.workflow_id, owner=parent.owner, function_id=function_id, started_at_ms=epoch_ms()
         )
+    user, target = authentication.get(), call.target
     return NewWorkflow(
         workflow_id=workflow_id,
         status=WorkflowStatusString.ENQUEUED,
@@ -246,6 +249,11 @@ def _new_record(services: Services, call: Call, parent: Execution | None, functi
         application_name=services.claimant.application,
         application_version=services.claimant.version,
         application_id=services.application_id,
+        class_name=None if target is None else target.class_name,
+        config_name=None if target is None else target.config_name,
+        authenticated_user=user.user,
+        assumed_role=user.assumed_role,
+        authenticated_roles=user.stored_roles,
         deadline_ms=None if parent is None else parent.deadline_ms,
         parent_workflow_id=None if parent is None else parent.workflow_id,
         parent_step=parent_step,
@@ -265,7 +273,7 @@ def _run_or_attach(services: Services, call: Call, started: Started) -> Plan[Out
     if started.execution is None:
         return (yield from await_outcome(services.signals, started.workflow_id, poll_seconds=1.0))
     note_start(services, started.execution)
-    return (yield from execute(services, call.workflow, started.execution, call.args, call.kwargs))
+    return (yield from execute(services, call, started.execution))
 
 
 def _record_refusal(

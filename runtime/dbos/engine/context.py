@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from dbos._error import DBOSBaseException
 from dbos.core.ids import OwnerToken, WorkflowId
+from dbos.engine.authorization import NOBODY, Authentication
 from dbos.store.rows import Checkpoint
 
 
@@ -28,6 +31,7 @@ class Execution:
     name: str
     serialization: str | None = None
     queue_name: str | None = None
+    authentication: Authentication = NOBODY
     deadline_ms: int | None = None
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
     """Steps that a former execution recorded."""
@@ -36,6 +40,8 @@ class Execution:
     """When this execution began, on the monotonic clock."""
     checked_at: float = field(default_factory=time.monotonic)
     """When the row was last seen to be ours, on the monotonic clock."""
+    reads_stream: bool = False
+    """Whether a read of a stream is in progress: there may be one at a time."""
 
     def next_function_id(self) -> int:
         """The ID of the next operation: 1, 2, 3, … in the order of calls."""
@@ -75,7 +81,18 @@ class EnqueueSettings:
 current_execution: ContextVar[Execution | None] = ContextVar("dbos_execution", default=None)
 current_step: ContextVar[StepScope | None] = ContextVar("dbos_step", default=None)
 pending_id: ContextVar[PendingId | None] = ContextVar("dbos_pending_id", default=None)
+authentication: ContextVar[Authentication] = ContextVar("dbos_authentication", default=NOBODY)
 enqueue_settings: ContextVar[EnqueueSettings | None] = ContextVar("dbos_enqueue_settings", default=None)
+
+
+@contextmanager
+def authenticated(user: Authentication) -> Iterator[None]:
+    """Let the block run as this user."""
+    before = authentication.set(user)
+    try:
+        yield
+    finally:
+        authentication.reset(before)
 
 
 def recording_execution() -> Execution | None:

@@ -6,14 +6,22 @@ import logging
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
 
-from dbos._error import DBOSBaseException
+from dbos._error import DBOSBaseException, DBOSNotAuthorizedError
 from dbos.core.outcome import Outcome
 from dbos.core.statuses import WorkflowStatusString
-from dbos.engine.context import Execution, current_execution, current_step, enqueue_settings, pending_id
+from dbos.engine.authorization import authorize
+from dbos.engine.context import (
+    Execution,
+    authenticated,
+    current_execution,
+    current_step,
+    enqueue_settings,
+    pending_id,
+)
 from dbos.engine.plan import Invoke, Plan, Read, Write
-from dbos.engine.registry import WorkflowFunction
+from dbos.engine.registry import Call
 from dbos.engine.services import Services
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_value
@@ -29,21 +37,13 @@ logger = logging.getLogger("dbos")
 MAX_REFUSAL_CHARACTERS = 2000
 
 
-def execute(
-    services: Services,
-    workflow: WorkflowFunction,
-    execution: Execution,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    contain: bool = False,
-) -> Plan[Outcome]:
+def execute(services: Services, call: Call, execution: Execution, *, contain: bool = False) -> Plan[Outcome]:
     """Run a workflow and record how it ended; what it gave. `contain` as for Invoke.
 
     An execution that lost its workflow (cancelled, resumed or recovered meanwhile) records nothing: it
     waits for the outcome that whoever owns the workflow records.
     """
-    record, outcome = yield from run_function(workflow, execution, args, kwargs, contain=contain)
+    record, outcome = yield from run_function(call, execution, contain=contain)
     if record is not None:
         try:
             written = yield Write(record)
@@ -59,20 +59,20 @@ def execute(
 
 
 def run_function(
-    workflow: WorkflowFunction,
-    execution: Execution,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    contain: bool = False,
+    call: Call, execution: Execution, *, contain: bool = False
 ) -> Plan[tuple[OutcomeRecord | None, Outcome]]:
     """Run a workflow's function; the record of how it ended, not yet written, and what it says.
 
     No record when the execution lost its workflow. A result that cannot be stored makes it an error.
     """
-    with _execution_scope(execution):
+    try:
+        role = authorize(call.workflow.name, call.required_roles, execution.authentication)
+    except DBOSNotAuthorizedError as error:
+        return outcome_record(execution, Outcome(error=error)), Outcome(error=error)
+    user = execution.authentication
+    with _execution_scope(execution), authenticated(user if role is None else replace(user, assumed_role=role)):
         try:
-            outcome: Outcome = yield Invoke(workflow.function, args, kwargs, contain)
+            outcome: Outcome = yield Invoke(call.workflow.function, call.received, call.kwargs, contain)
         except DBOSBaseException as signal:
             logger.info("This execution of a workflow stops: %s", signal, extra={"workflow_id": execution.workflow_id})
             return None, Outcome()

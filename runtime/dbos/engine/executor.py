@@ -13,11 +13,13 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from dbos._error import MaxRecoveryAttemptsExceededError
 from dbos.core.outcome import Outcome
-from dbos.engine.commands import Call, Started
+from dbos.engine.authorization import authentication_of_row
+from dbos.engine.commands import Started
 from dbos.engine.context import Execution
 from dbos.engine.event_loop import EventLoopThread
 from dbos.engine.execution import (
@@ -32,7 +34,7 @@ from dbos.engine.execution import (
 )
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.plan import Plan, Read
-from dbos.engine.registry import Registry, WorkflowFunction
+from dbos.engine.registry import Call, Registry, WorkflowFunction
 from dbos.engine.services import Services
 from dbos.engine.threads import WorkerThreads
 from dbos.serialization.arguments import restore_times
@@ -98,12 +100,13 @@ class Executor:
         """Run claimed workflows, in the order given."""
         unknown: list[ClaimedWorkflow] = []
         for workflow in claimed:
-            function = self._registry.workflows.get(workflow.name)
-            if function is None or workflow.class_name is not None or workflow.config_name is not None:
+            try:
+                self._registry.target_of(workflow.name, workflow.class_name, workflow.config_name)
+            except LookupError:
                 unknown.append(workflow)
                 continue
             self._begin()
-            if function.is_async:
+            if self._registry.workflows[workflow.name].is_async:
                 self.loop.run(self._run_claimed_on_loop(workflow))
             else:
                 self.threads.submit(ClaimedTask(workflow, self._run_claimed))
@@ -116,7 +119,7 @@ class Executor:
         assert execution is not None
         note_start(self._services, execution)
         self._begin()
-        plan = execute(self._services, call.workflow, execution, call.args, call.kwargs, contain=True)
+        plan = execute(self._services, call, execution, contain=True)
         if call.workflow.is_async:
             future: Future[Outcome] = self.loop.run(run_on_loop(plan, self._services))
         else:
@@ -132,7 +135,7 @@ class Executor:
         assert execution is not None
         note_start(self._services, execution)
         self._begin()
-        plan = execute(self._services, call.workflow, execution, call.args, call.kwargs)
+        plan = execute(self._services, call, execution)
         task = asyncio.get_running_loop().create_task(run_on_loop(plan, self._services))
         self._tasks.add(task)
         task.add_done_callback(self._end_task)
@@ -195,17 +198,30 @@ class Executor:
             return None
         execution = _execution_of(claimed)
         try:
-            args, kwargs = decode_inputs(claimed.inputs, claimed.serialization)
-            if claimed.serialization == PORTABLE_JSON:
-                args, kwargs = restore_times(function.function, args, kwargs)
+            call = self._call_of(claimed, function)
         except UndecodableError as error:
             return self._undecodable(claimed, execution, error)
         if claimed.replayed:
             yield from load_checkpoints(execution)
         waited = max(0, claimed.started_at_ms - claimed.enqueued_at_ms) / 1000
         note_start(self._services, execution, waited_seconds=waited)
-        record, outcome = yield from run_function(function, execution, args, kwargs, contain=True)
+        record, outcome = yield from run_function(call, execution, contain=True)
         return None if record is None else (execution, record, outcome)
+
+    def _call_of(self, claimed: ClaimedWorkflow, function: WorkflowFunction) -> Call:
+        target = self._registry.target_of(claimed.name, claimed.class_name, claimed.config_name)
+        args, kwargs = decode_inputs(claimed.inputs, claimed.serialization)
+        call = Call(
+            workflow=function,
+            args=args,
+            kwargs=kwargs,
+            target=target,
+            required_roles=self._registry.roles.get(claimed.name, ()),
+        )
+        if claimed.serialization != PORTABLE_JSON:
+            return call
+        received, kwargs = restore_times(function.function, call.received, kwargs)
+        return replace(call, args=received if target is None else received[1:], kwargs=kwargs)
 
     def _post(
         self,
@@ -294,6 +310,7 @@ def _execution_of(claimed: ClaimedWorkflow) -> Execution:
         name=claimed.name,
         serialization=claimed.serialization,
         queue_name=claimed.queue_name,
+        authentication=authentication_of_row(claimed.authenticated_user, claimed.authenticated_roles),
         deadline_ms=claimed.deadline_ms,
     )
 

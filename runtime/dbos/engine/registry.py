@@ -12,6 +12,7 @@ from typing import Any
 from dbos.core.ids import STEP_WORKFLOW_PREFIX, check_name
 from dbos.core.limits import QueueLimits
 from dbos.core.retry import RetryPolicy
+from dbos.engine.targets import Target, Targets
 
 logger = logging.getLogger("dbos")
 
@@ -40,12 +41,33 @@ class StepFunction:
     should_retry: Callable[[BaseException], Any] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A workflow, its arguments, the object whose method it is, and the roles of which it requires one."""
+
+    workflow: WorkflowFunction
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    target: Target | None = None
+    required_roles: tuple[str, ...] = ()
+
+    @property
+    def received(self) -> tuple[Any, ...]:
+        """The positional arguments as the function takes them."""
+        return self.args if self.target is None else (self.target.receiver, *self.args)
+
+
 class Registry:
     """What decorators registered in this process. Filled before launch, read afterwards."""
 
     def __init__(self) -> None:
         self.workflows: dict[str, WorkflowFunction] = {}
         self.queues: dict[str, QueueLimits] = {}
+        self.scheduled: dict[str, str] = {}
+        """The cron texts of the workflows that @DBOS.scheduled declares."""
+        self.roles: dict[str, tuple[str, ...]] = {}
+        """The roles of which a workflow requires one."""
+        self.targets = Targets()
 
     def add_workflow(self, workflow: WorkflowFunction) -> None:
         """Make a workflow known by its name. A later one of the same name takes its place, with a warning."""
@@ -65,10 +87,29 @@ class Registry:
             raise ValueError(f"Queue {name!r} is declared twice; use the first object for both")
         self.queues[name] = limits
 
+    def call(self, workflow: WorkflowFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
+        """A call as it is made in code: a method's object comes first in `args`."""
+        target, rest = self.targets.of_call(workflow.name, args)
+        return Call(
+            workflow=workflow,
+            args=rest,
+            kwargs=dict(kwargs),
+            target=target,
+            required_roles=self.roles.get(workflow.name, ()),
+        )
+
+    def target_of(self, name: str, class_name: str | None, config_name: str | None) -> Target | None:
+        """The object that a row names. Raises LookupError when the workflow or its object is not here."""
+        _ = self.workflows[name]
+        return self.targets.of_row(class_name, config_name)
+
     def clear(self) -> None:
         """Forget everything."""
         self.workflows.clear()
         self.queues.clear()
+        self.scheduled.clear()
+        self.roles.clear()
+        self.targets.clear()
 
 
 def step_workflow_name(step: StepFunction) -> str:

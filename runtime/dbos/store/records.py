@@ -144,6 +144,7 @@ def _new_workflow(record: NewWorkflow) -> dict[str, object]:
         "priority": record.priority,
         "queue_partition_key": record.partition_key,
         "authenticated_user": record.authenticated_user,
+        "assumed_role": record.assumed_role,
         "authenticated_roles": record.authenticated_roles,
         "attributes": record.attributes,
         "parent_workflow_id": record.parent_workflow_id,

@@ -45,6 +45,7 @@ class NewWorkflow:
     priority: int = 0
     partition_key: str | None = None
     authenticated_user: str | None = None
+    assumed_role: str | None = None
     authenticated_roles: str | None = None
     attributes: Any = None
     parent_workflow_id: WorkflowId | None = None

@@ -1,3 +1,11 @@
+-- new_columns
+-- Fragment: what a start or an enqueue writes, attributes apart.
+workflow_uuid, status, name, creator_xid, serialization, owner_xid, class_name, config_name,
+queue_name, executor_id, application_name, application_version, application_id,
+recovery_attempts, workflow_timeout_ms, workflow_deadline_epoch_ms, delay_until_epoch_ms,
+deduplication_id, priority, queue_partition_key, authenticated_user, assumed_role, authenticated_roles,
+parent_workflow_id
+
 -- new_workflows
 -- Fragment: the records of starts and enqueues.
 record AS MATERIALIZED (
@@ -7,7 +15,7 @@ record AS MATERIALIZED (
         application_name text, application_version text, application_id text, recovery_attempts bigint,
         workflow_timeout_ms bigint, workflow_deadline_epoch_ms bigint, delay_until_epoch_ms bigint,
         deduplication_id text, priority int, queue_partition_key text, authenticated_user text,
-        authenticated_roles text, attributes jsonb, parent_workflow_id text, parent_owner text,
+        assumed_role text, authenticated_roles text, attributes jsonb, parent_workflow_id text, parent_owner text,
         parent_function_id int, parent_started_ms bigint, parent_completed_ms bigint)
 )
 
@@ -15,17 +23,8 @@ record AS MATERIALIZED (
 -- Fragment: a taken ID or deduplication ID is a normal outcome. DO NOTHING without a target covers both
 -- unique indexes, and the loser is looked at afterwards.
 inserted AS (
-    INSERT INTO {schema}.workflow_status (
-        workflow_uuid, status, name, creator_xid, serialization, owner_xid, class_name, config_name,
-        queue_name, executor_id, application_name, application_version, application_id,
-        recovery_attempts, workflow_timeout_ms, workflow_deadline_epoch_ms, delay_until_epoch_ms,
-        deduplication_id, priority, queue_partition_key, authenticated_user, authenticated_roles,
-        attributes, parent_workflow_id)
-    SELECT workflow_uuid, status, name, creator_xid, serialization, owner_xid, class_name, config_name,
-           queue_name, executor_id, application_name, application_version, application_id,
-           recovery_attempts, workflow_timeout_ms, workflow_deadline_epoch_ms, delay_until_epoch_ms,
-           deduplication_id, priority, queue_partition_key, authenticated_user, authenticated_roles,
-           COALESCE(attributes, 'null'::jsonb), parent_workflow_id
+    INSERT INTO {schema}.workflow_status ({include new_columns}, attributes)
+    SELECT {include new_columns}, COALESCE(attributes, 'null'::jsonb)
       FROM allowed
     ON CONFLICT DO NOTHING
     RETURNING creator_xid
@@ -38,17 +37,12 @@ inserted AS (
 -- insert_workflow
 -- One start or enqueue alone, without the detour over JSON: most callers come one by one.
 WITH inserted AS (
-    INSERT INTO {schema}.workflow_status (
-        workflow_uuid, status, name, creator_xid, serialization, owner_xid, class_name, config_name,
-        queue_name, executor_id, application_name, application_version, application_id,
-        recovery_attempts, workflow_timeout_ms, workflow_deadline_epoch_ms, delay_until_epoch_ms,
-        deduplication_id, priority, queue_partition_key, authenticated_user, authenticated_roles,
-        attributes, parent_workflow_id)
+    INSERT INTO {schema}.workflow_status ({include new_columns}, attributes)
     VALUES (:workflow_uuid, :status, :name, :creator_xid, :serialization, :owner_xid, :class_name, :config_name,
             :queue_name, :executor_id, :application_name, :application_version, :application_id,
             :recovery_attempts, :workflow_timeout_ms, :workflow_deadline_epoch_ms, :delay_until_epoch_ms,
-            :deduplication_id, :priority, :queue_partition_key, :authenticated_user, :authenticated_roles,
-            COALESCE(CAST(:attributes AS jsonb), 'null'::jsonb), :parent_workflow_id)
+            :deduplication_id, :priority, :queue_partition_key, :authenticated_user, :assumed_role,
+            :authenticated_roles, :parent_workflow_id, COALESCE(CAST(:attributes AS jsonb), 'null'::jsonb))
     ON CONFLICT DO NOTHING
     RETURNING workflow_uuid, creator_xid
 ), payload AS (

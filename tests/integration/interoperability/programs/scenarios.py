@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import people
 from board import execute
 from failures import RefusedError
 
@@ -280,6 +281,7 @@ def in_application() -> None:
         run("enqueued-options", lambda: DBOS.enqueue_workflow("limited", child, 1).get_result())
     with SetEnqueueOptions(deduplication_id="d", priority=2147483647, app_version="v9", delay_seconds=3600):
         run("parked", lambda: DBOS.enqueue_workflow("parked", direct, 5, label="parked"))
+    people.everything()
     run("parked-plain", lambda: DBOS.enqueue_workflow("parked", direct, 6, label="parked"))
 
 

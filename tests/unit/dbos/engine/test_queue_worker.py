@@ -80,7 +80,12 @@ def _row(queue: str) -> dict[str, Any]:
     fields = dict.fromkeys(
         (
             *("name", "class_name", "config_name", "inputs", "serialization", "workflow_deadline_epoch_ms"),
-            *("workflow_timeout_ms", "delay_until_epoch_ms", "authenticated_user", "authenticated_roles"),
+            *(
+                "workflow_timeout_ms",
+                "delay_until_epoch_ms",
+                "authenticated_user",
+                "authenticated_roles",
+            ),
             *("parent_workflow_id", "previous_version", "previous_application", "previous_executor"),
             "previous_deadline",
         )
