@@ -56,7 +56,17 @@ class WorkflowUndispatchable:
     cause: str
 
 
-Event: TypeAlias = WorkflowStarted | WorkflowEnded | StepEnded | WorkflowsRecovered | WorkflowUndispatchable
+@dataclass(frozen=True, slots=True)
+class ScheduleFired:
+    """This process enqueued a run of a schedule; `late_seconds` after it was due."""
+
+    schedule: str
+    late_seconds: float
+
+
+Event: TypeAlias = (
+    WorkflowStarted | WorkflowEnded | StepEnded | WorkflowsRecovered | WorkflowUndispatchable | ScheduleFired
+)
 Observer: TypeAlias = Callable[[Event], None]
 
 

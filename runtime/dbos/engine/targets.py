@@ -69,6 +69,10 @@ class Targets:
         """The name under which a class is, or will be, registered."""
         return self._names.get(cls, cls.__qualname__)
 
+    def kind_of(self, workflow: str) -> MethodKind | None:
+        """What a workflow's function takes before its arguments; None for a plain function."""
+        return self._methods.get(workflow)
+
     def of_call(self, workflow: str, args: tuple[Any, ...]) -> tuple[Target | None, tuple[Any, ...]]:
         """Whose method a call means, and the arguments after that object.
 

@@ -14,7 +14,15 @@ from prometheus_client.registry import Collector
 from dbos.engine.engine import Engine
 from dbos.store.operation import Row
 from dbos.store.queues import load_depths
-from dbos.telemetry import Event, StepEnded, WorkflowEnded, WorkflowsRecovered, WorkflowStarted, WorkflowUndispatchable
+from dbos.telemetry import (
+    Event,
+    ScheduleFired,
+    StepEnded,
+    WorkflowEnded,
+    WorkflowsRecovered,
+    WorkflowStarted,
+    WorkflowUndispatchable,
+)
 
 logger = logging.getLogger("dbos")
 
@@ -59,6 +67,13 @@ class RuntimeMetrics:
             ("workflow", "queue", "cause"),
             registry=own,
         )
+        self._lateness = Histogram(
+            "dbos_schedule_lateness_seconds",
+            "From the moment that a run was due to its row",
+            ("schedule",),
+            buckets=(0.001, 0.0025, *SECONDS),
+            registry=own,
+        )
         claimant = engine.services.claimant
         Gauge("dbos_executor_info", "This process", ("executor", "application", "version"), registry=own).labels(
             claimant.executor_id, claimant.application, claimant.version
@@ -86,6 +101,8 @@ class RuntimeMetrics:
                 self._recoveries.inc(count)
             case WorkflowUndispatchable(workflow, queue, cause):
                 self._undispatchable.labels(workflow, queue, cause).inc()
+            case ScheduleFired(schedule, late_seconds):
+                self._lateness.labels(schedule).observe(late_seconds)
 
 
 class _QueueCollector(Collector):

@@ -1,0 +1,85 @@
+-- schedules
+-- Fragment: every column of a schedule.
+SELECT schedule_id, schedule_name, workflow_name, workflow_class_name, schedule, status, context, last_fired_at,
+       automatic_backfill, cron_timezone, queue_name, application_name
+  FROM {schema}.workflow_schedules
+
+-- load_schedule
+{include schedules} WHERE schedule_name = :name
+
+-- load_schedules
+{include schedules} ORDER BY schedule_name
+
+-- load_active_schedules
+-- What a worker of an application fires: its own, and what nobody owns.
+{include schedules}
+ WHERE status = 'ACTIVE' AND (application_name = :application OR application_name IS NULL)
+
+-- insert_schedule
+INSERT INTO {schema}.workflow_schedules (
+    schedule_id, schedule_name, workflow_name, workflow_class_name, schedule, context, automatic_backfill,
+    cron_timezone, queue_name, application_name)
+VALUES (:schedule_id, :schedule_name, :workflow_name, :workflow_class_name, :schedule, :context,
+        :automatic_backfill, :cron_timezone, :queue_name, :application_name)
+ON CONFLICT DO NOTHING
+RETURNING schedule_id
+
+-- update_schedule
+-- A row that a DBOSSchedule resource manages (its ID starts with `k8s:`) is left to the operator; a row of
+-- another application is never touched. Identity, status and what was fired stay.
+UPDATE {schema}.workflow_schedules
+   SET workflow_name = :workflow_name, workflow_class_name = :workflow_class_name, schedule = :schedule,
+       context = :context, automatic_backfill = :automatic_backfill, cron_timezone = :cron_timezone,
+       queue_name = :queue_name, application_name = COALESCE(application_name, :application_name)
+ WHERE schedule_name = :schedule_name AND schedule_id NOT LIKE 'k8s:%'
+   AND (application_name IS NULL OR CAST(:application_name AS text) IS NULL OR application_name = :application_name)
+RETURNING schedule_id
+
+-- set_schedule_status
+UPDATE {schema}.workflow_schedules SET status = :status
+ WHERE schedule_name = :name AND schedule_id NOT LIKE 'k8s:%'
+RETURNING schedule_id
+
+-- delete_schedule
+DELETE FROM {schema}.workflow_schedules WHERE schedule_name = :name AND schedule_id NOT LIKE 'k8s:%'
+RETURNING schedule_id
+
+-- insert_runs
+-- The ID makes a run happen once, whoever else starts it. A run of a schedule goes in only while its row is
+-- active and says what the process that fires it knows: a pause holds at once, in every process. The rows
+-- come in the order of their IDs, so that two processes never wait for each other in a circle.
+INSERT INTO {schema}.workflow_status (
+    workflow_uuid, status, name, class_name, queue_name, schedule_name, application_name, application_version,
+    serialization, attributes, recovery_attempts, priority)
+SELECT run.workflow_id, 'ENQUEUED', run.workflow_name, run.class_name, run.queue_name, run.schedule_name,
+       run.application_name, (
+           SELECT version_name FROM {schema}.application_versions
+            WHERE run.application_name IS NULL OR application_name = run.application_name OR application_name IS NULL
+            ORDER BY version_timestamp DESC LIMIT 1),
+       run.serialization, 'null'::jsonb, 0, 0
+  FROM json_to_recordset(CAST(:runs AS json))
+    AS run(workflow_id text, workflow_name text, class_name text, queue_name text, schedule_name text,
+           application_name text, serialization text, seen_id text, seen_schedule text,
+           seen_timezone text, seen_context text)
+ WHERE run.seen_id IS NULL OR EXISTS (
+       SELECT 1 FROM {schema}.workflow_schedules AS target
+        WHERE target.schedule_name = run.schedule_name AND target.schedule_id = run.seen_id
+          AND target.status = 'ACTIVE' AND target.schedule = run.seen_schedule AND target.context = run.seen_context
+          AND COALESCE(target.cron_timezone, '') = COALESCE(run.seen_timezone, '')
+          AND target.workflow_name = run.workflow_name
+          AND COALESCE(target.queue_name, '_dbos_internal_queue') = run.queue_name
+          AND COALESCE(target.workflow_class_name, '') = COALESCE(run.class_name, ''))
+ ORDER BY run.workflow_id
+ON CONFLICT DO NOTHING
+RETURNING workflow_uuid
+
+-- insert_run_inputs
+INSERT INTO {schema}.workflow_input (workflow_uuid, inputs)
+SELECT workflow_id, inputs FROM json_to_recordset(CAST(:inputs AS json)) AS run(workflow_id text, inputs text)
+ON CONFLICT DO NOTHING
+
+-- note_fired
+UPDATE {schema}.workflow_schedules AS target
+   SET last_fired_at = fired.moment
+  FROM json_to_recordset(CAST(:fired AS json)) AS fired(schedule_id text, moment text)
+ WHERE target.schedule_id = fired.schedule_id
