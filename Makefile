@@ -54,6 +54,20 @@ image: ## Build the images of the operator and of workers (docs/images.md lists 
 generate: ## Copy crds/ into the chart, which can hold files of its own folder only
 	cp crds/*.yaml charts/dbos-operator/files/crds/
 
+ONLY ?=
+ROUNDS ?=
+QUICK ?=
+OUTPUT ?= build/bench.json
+
+.PHONY: bench
+bench: $(VENV)/.ready ## Measure ours beside the published package, and the operator (ONLY=enqueue,operator ROUNDS=3 QUICK=1 OUTPUT=…)
+	@cd tests && ../$(BIN)/python -m benchmarks.bench --output "$(abspath $(OUTPUT))" \
+	  $(if $(ONLY),--only "$(ONLY)") $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(QUICK),--quick)
+
+.PHONY: bench-page
+bench-page: $(VENV)/.ready ## Write the tables of docs/performance.md from docs/performance.json
+	@cd tests && ../$(BIN)/python -m benchmarks.page
+
 .PHONY: format
 format: $(VENV)/.ready ## Format and fix what can be fixed
 	$(BIN)/ruff format .

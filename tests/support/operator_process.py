@@ -36,6 +36,11 @@ class OperatorProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    @property
+    def pid(self) -> int:
+        """The operator's process ID."""
+        return self._process.pid
+
     def wait_for(self, what: Callable[[Line], bool]) -> Line:
         """The first log line that satisfies `what`; fails when the process ends or a minute passes without one."""
         with self._changed:
