@@ -35,6 +35,7 @@ from dbos_operator.scaling.demand import QueueDemand
 from dbos_operator.scaling.history import ScalingHistory
 from dbos_operator.scaling.limits import QueueLimits
 from dbos_operator.scaling.terms import ScaledQueue
+from support.dashboards import documented_metrics
 from support.manifests import a_manifest
 
 ROOT = Path(__file__).parents[2]
@@ -148,11 +149,6 @@ def registered() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 def collectors(registry: CollectorRegistry) -> set[Any]:
     return set(registry._collector_to_names)
-
-
-def documented_metrics() -> dict[str, tuple[str, tuple[str, ...]]]:
-    rows = re.findall(r"^\| `(dbos_\w+)` \| (\w+) \|([^|]*)\|", docs("metrics"), re.MULTILINE)
-    return {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
 
 
 def test_every_metric_is_explained_with_its_type_and_labels_and_no_other() -> None:

@@ -8,7 +8,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,25 +60,13 @@ class Prometheus:
             self._child.kill()
         shutil.rmtree(self.folder / "data", ignore_errors=True)
 
-    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
-        """The series of an instant query, each with `metric` and `value`; PrometheusError for a bad expression."""
-        parameters = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
-        found: list[dict[str, Any]] = self._ask("query", parameters)["result"]
-        return found
-
     def query_range(self, expression: str, start: float, end: float, step: float = 1.0) -> list[dict[str, Any]]:
         """The series of a range query, each with `metric` and `values`; PrometheusError for a bad expression."""
         parameters = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
         found: list[dict[str, Any]] = self._ask("query_range", parameters)["result"]
         return found
 
-    def label_values(self, label: str, selectors: Sequence[str] = ()) -> list[str]:
-        """The values that a label has, in the series that a selector finds."""
-        parameters = [("match[]", selector) for selector in selectors]
-        found: list[str] = self._ask(f"label/{label}/values", parameters)
-        return found
-
-    def _ask(self, path: str, parameters: Mapping[str, str] | Sequence[tuple[str, str]]) -> Any:
+    def _ask(self, path: str, parameters: Mapping[str, str]) -> Any:
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
             with urllib.request.urlopen(url, timeout=30) as answer:
@@ -91,3 +80,16 @@ class Prometheus:
                 return True
         except OSError:  # refused, or an HTTPError while it starts
             return False
+
+
+@contextmanager
+def running_prometheus(
+    programs: PrometheusPrograms, folder: Path, configuration: Mapping[str, Any]
+) -> Iterator[Prometheus]:
+    """A server that answers, for the length of the block."""
+    server = Prometheus(programs, folder)
+    try:
+        server.start(configuration)
+        yield server
+    finally:
+        server.stop()

@@ -22,6 +22,8 @@ KINDS = {"dbosdatabases", "dbosqueues", "dbosschedules"}
 API = "/apis/dbos.dev/v1beta1"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _WAIT_SECONDS = float(os.environ.get("DBOS_CHECK_SECONDS", "60"))
+_STALLED_SECONDS = min(_WAIT_SECONDS, 15.0)
+"""Within which the operator sees what somebody has mended; nothing else changes a database that is stalled."""
 _PAUSE_SECONDS = 0.5
 
 
@@ -65,8 +67,11 @@ def operator_problem(url: str) -> str:
     return ""
 
 
-def database_problem(key: str) -> str:
-    """Why a DBOSDatabase is not ready, as its conditions tell; nothing when it is."""
+def database_problem(key: str, *, stalled: bool = False) -> str:
+    """Why a DBOSDatabase is not ready, as its conditions tell; nothing when it is.
+
+    With `stalled`, nothing as well when it may become ready by itself.
+    """
     namespace, _, name = key.partition("/")
     # The operator may list them and need not get one.
     selector = urllib.parse.urlencode({"fieldSelector": f"metadata.name={name}"})
@@ -78,6 +83,8 @@ def database_problem(key: str) -> str:
         return f"there is no DBOSDatabase {key}"
     conditions = {each["type"]: each for each in found[0].get("status", {}).get("conditions", [])}
     ready = conditions.get("Ready")
+    if stalled and conditions.get("Stalled", {}).get("status") != "True":
+        return ""
     if ready is None:
         return f"the operator has not looked at DBOSDatabase {key}"
     return (
@@ -85,9 +92,9 @@ def database_problem(key: str) -> str:
     )
 
 
-def settle(problem: Callable[[], str]) -> str:
+def settle(problem: Callable[[], str], seconds: float = _WAIT_SECONDS) -> str:
     """The problem that is still there when the time is over, or nothing as soon as there is none."""
-    deadline = time.monotonic() + _WAIT_SECONDS
+    deadline = time.monotonic() + seconds
     while (text := problem()) and time.monotonic() < deadline:
         time.sleep(_PAUSE_SECONDS)
     return text
@@ -101,7 +108,11 @@ def main(arguments: list[str]) -> str:
         case ["operator", url]:
             return settle(lambda: operator_problem(url))
         case ["operator", url, key]:
-            return settle(lambda: operator_problem(url)) or settle(lambda: database_problem(key))
+            return (
+                settle(lambda: operator_problem(url))
+                or settle(lambda: database_problem(key, stalled=True), _STALLED_SECONDS)
+                or settle(lambda: database_problem(key))
+            )
         case _:
             return f"expected kinds or operator URL [NAMESPACE/NAME], got {arguments}"
 
