@@ -272,7 +272,11 @@ def test_the_default_database_is_a_hook_until_its_kind_is_known(render: Render) 
     assert the(first, "DBOSDatabase")["spec"] == the(later, "DBOSDatabase")["spec"]
     assert the(later, "DBOSDatabase") == the(by_choice, "DBOSDatabase")
     hook, plain = (the(each, "DBOSDatabase")["metadata"]["annotations"] for each in (first, later))
-    assert plain == {"a": "b", "helm.sh/resource-policy": "keep"}
+    assert plain == {
+        "a": "b",
+        "helm.sh/resource-policy": "keep",
+        "dbos.dev/spec-of-chart": hook["dbos.dev/spec-of-chart"],
+    }
     assert hook == {
         **plain,
         "helm.sh/hook": "post-install,post-upgrade,post-rollback",

@@ -36,3 +36,13 @@ def value_paths(values: Mapping[str, Any], schema: Mapping[str, Any], prefix: st
             yield from value_paths(value, below, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def a_chart(folder: Path, *manifests: str) -> Path:
+    """A chart of a user with these manifests, in a folder of its own below the given one."""
+    chart = folder / "app"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "app", "version": "1.0.0"}))
+    for number, manifest in enumerate(manifests):
+        (chart / "templates" / f"{number}.yaml").write_text(manifest)
+    return chart

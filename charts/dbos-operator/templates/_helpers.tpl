@@ -67,15 +67,71 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{/*
-Not empty where the default DBOSDatabase must wait for its kind. Helm cannot create a kind and an object of it in one
-go: docs/adr/0008-database-in-the-release-of-its-kind.md.
-*/}}
-{{- define "dbos-operator.databaseByHook" -}}
-{{- $known := .Capabilities.APIVersions.Has "dbos.dev/v1beta1/DBOSDatabase" -}}
+{{/* The spec of the default DBOSDatabase. */}}
+{{- define "dbos-operator.databaseSpec" -}}
 {{- with .Values.defaultDatabase -}}
-{{- if and .secretRef.name .hook $.Values.crds.install (not $known) -}}
-true
+secretRef:
+  name: {{ .secretRef.name | quote }}
+  key: {{ .secretRef.key | quote }}
+{{- with .spec }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* The default DBOSDatabase: root, and as a hook its events. */}}
+{{- define "dbos-operator.database" -}}
+{{- $root := .root -}}
+apiVersion: dbos.dev/v1beta1
+kind: DBOSDatabase
+metadata:
+  name: {{ $root.Values.defaultDatabase.name | quote }}
+  namespace: {{ $root.Release.Namespace | quote }}
+  labels:
+    {{- include "dbos-operator.labels" $root | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+    dbos.dev/spec-of-chart: {{ include "dbos-operator.databaseSpec" $root | sha256sum | trunc 16 | quote }}
+    {{- with .hook }}
+    helm.sh/hook: {{ . }}
+    meta.helm.sh/release-name: {{ $root.Release.Name | quote }}
+    meta.helm.sh/release-namespace: {{ $root.Release.Namespace | quote }}
+    {{- end }}
+    {{- with $root.Values.defaultDatabase.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  {{- include "dbos-operator.databaseSpec" $root | nindent 2 }}
+{{- end -}}
+
+{{/*
+How the default DBOSDatabase is made; docs/adr/0008-database-in-the-release-of-its-kind.md tells why.
+  nothing   none was asked for
+  after     the cluster does not know the kind yet: by a hook after it, marked as the release's own
+  replaced  the release takes over one that says something else: by a hook before, as Helm would leave it as it is
+  resource  in any other case
+*/}}
+{{- define "dbos-operator.databaseComes" -}}
+{{- with .Values.defaultDatabase -}}
+{{- if .secretRef.name -}}
+{{- $known := $.Capabilities.APIVersions.Has "dbos.dev/v1beta1/DBOSDatabase" -}}
+{{- if not .hook -}}
+resource
+{{- else if and $.Values.crds.install (not $known) -}}
+after
+{{- else -}}
+{{- $annotations := dict -}}
+{{- $found := dict -}}
+{{- if $known -}}
+{{- $found = lookup "dbos.dev/v1beta1" "DBOSDatabase" $.Release.Namespace .name -}}
+{{- $annotations = dig "metadata" "annotations" dict $found -}}
+{{- end -}}
+{{- $ours := eq (default "" (get $annotations "meta.helm.sh/release-name")) $.Release.Name -}}
+{{- $takenOver := and $ours (or $.Release.IsInstall (hasKey $annotations "helm.sh/hook")) -}}
+{{- $spec := include "dbos-operator.databaseSpec" $ | sha256sum | trunc 16 -}}
+{{- $same := eq (default "" (get $annotations "dbos.dev/spec-of-chart")) $spec -}}
+{{- ternary "replaced" "resource" (and $takenOver (not $same)) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
