@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -322,6 +323,22 @@ def test_alerts_and_dashboards_arrive_as_they_are(render: Render) -> None:
     for each in of_kind(manifests, "ConfigMap"):
         assert each["metadata"]["labels"]["grafana_dashboard"] == "1"
         assert each["metadata"]["annotations"] == {"grafana_folder": "DBOS"}
+
+
+def test_alerts_and_dashboards_link_to_where_the_runbooks_are_served(render: Render) -> None:
+    served = "https://git.example.com/ops/runbooks"
+    manifests = render({**ALL_ON, "prometheusRule": {"enabled": True, "runbookBaseUrl": f"{served}/"}})
+    groups = [group for rule in of_kind(manifests, "PrometheusRule") for group in rule["spec"]["groups"]]
+    alerts = [alert for group in groups for alert in group["rules"]]
+
+    assert alerts
+    for alert in alerts:
+        assert alert["annotations"]["runbook_url"] == f"{served}/{alert['alert']}.md"
+        assert "runbook" not in alert["annotations"]
+    for each in of_kind(manifests, "ConfigMap"):
+        (text,) = each["data"].values()
+        assert json.loads(text)
+        assert all(f"{served}/{alert['alert']}.md" in text for alert in alerts)
 
 
 @pytest.mark.parametrize("release", ["y", "123", "a" * 53, "dbos-operator"])

@@ -116,6 +116,7 @@ WRONG: dict[str, list[object]] = {
     "ports.metrics": ["9464", 80, 65536, 1.5],
     "serviceMonitor.enabled": ["no"],
     "serviceMonitor.interval": ["30", 30, "0s"],
+    "prometheusRule.runbookBaseUrl": ["docs/runbooks", "https://a/ b", 'https://a/"'],
     "podLabels": [{"a": 1}],
     "nodeSelector": [{"a": True}],
     "tolerations": [{}],
@@ -136,6 +137,7 @@ RIGHT: dict[str, list[object]] = {
     "podSecurityContext": [{"runAsUser": None}],
     "resources": [{}],
     "serviceMonitor.interval": ["30s"],
+    "prometheusRule.runbookBaseUrl": ["", "https://git.example.com/ops/runbooks"],
     "ports.health": [18080],
 }
 

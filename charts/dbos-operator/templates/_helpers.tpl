@@ -140,7 +140,10 @@ after
 {{- define "dbos-operator.rules" -}}
 - apiGroups: [dbos.dev]
   resources: [dbosdatabases, dbosqueues, dbosschedules]
-  verbs: [list, watch, patch] # patch: finalizers
+  verbs: [list, watch]
+- apiGroups: [dbos.dev]
+  resources: [dbosqueues, dbosschedules]
+  verbs: [patch] # finalizers
 - apiGroups: [dbos.dev]
   resources: [dbosdatabases/status, dbosqueues/status, dbosschedules/status]
   verbs: [patch]
