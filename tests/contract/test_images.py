@@ -47,6 +47,8 @@ def pinned(name: str) -> dict[str, str]:
 def test_what_the_dockerfile_copies_is_there_and_is_sent_to_the_builder(source: str) -> None:
     path = ROOT / source
     files = [source] if path.is_file() else [file for file in repository_files([source]) if "__pycache__" not in file]
+    if source == APPLICATION:  # its manifests are for the cluster
+        files = [file for file in files if file.endswith(".py")]
 
     assert files
     assert [file for file in files if not IGNORE.sends(file) and "/." not in file] == []
@@ -71,10 +73,12 @@ def test_nothing_is_sent_that_the_dockerfile_does_not_copy() -> None:
         "runtime/dbos/__pycache__/error.cpython-313.pyc",
         "examples/quickstart/.dbos/databases.json",
         "examples/kubernetes/.env",
+        "examples/kubernetes/worker.yaml",
+        "examples/kubernetes/README.md",
         "kubeconfig",
     ],
 )
-def test_state_and_secrets_of_a_checkout_are_not_sent(path: str) -> None:
+def test_state_secrets_and_manifests_of_a_checkout_are_not_sent(path: str) -> None:
     assert not IGNORE.sends(path)
 
 
