@@ -12,7 +12,7 @@ import pytest
 
 from support.image_build import ROOT
 
-TOOLS = ("bash", "cat", "dirname", "env", "git", "mktemp", "rm", "sed")
+TOOLS = ("bash", "cat", "dirname", "env", "git", "mkdir", "mktemp", "rm", "sed")
 RECORDER = """#!/usr/bin/env bash
 echo "$(basename "$0") $*" >> "$RECORD"
 for argument in "$@"; do
@@ -188,6 +188,7 @@ def test_a_proxy_is_named_to_the_builder_but_not_written_down(machine: Machine) 
             [
                 "podman tag dbos-worker:e2e docker.io/library/dbos-worker:e2e",
                 "podman save --quiet --format oci-archive --output {file} docker.io/library/dbos-worker:e2e",
+                "podman untag dbos-worker:e2e docker.io/library/dbos-worker:e2e",
             ],
         ),
         ("buildah", ["buildah push --quiet dbos-worker:e2e oci-archive:{file}:docker.io/library/dbos-worker:e2e"]),
