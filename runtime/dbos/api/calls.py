@@ -71,7 +71,7 @@ def wrap_workflow(workflow: WorkflowFunction) -> Callable[..., Any]:
 
         @functools.wraps(workflow.function)
         async def call_on_loop(*args: Any, **kwargs: Any) -> Any:
-            _refuse_in_step()
+            refuse_in_step()
             services = engine().services
             return await run_on_loop(call_workflow(services, registry.call(workflow, args, kwargs)), services)
 
@@ -80,7 +80,7 @@ def wrap_workflow(workflow: WorkflowFunction) -> Callable[..., Any]:
 
         @functools.wraps(workflow.function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            _refuse_in_step()
+            refuse_in_step()
             services = engine().services
             return run_blocking(call_workflow(services, registry.call(workflow, args, kwargs)), services)
 
@@ -159,7 +159,8 @@ async def enqueue_call_async(
     return WorkflowHandleAsync(workflow_id, running.services, EngineStatuses(running))
 
 
-def _refuse_in_step() -> None:
+def refuse_in_step() -> None:
+    """Raise DBOSException in a step: it may run again, and would start what it starts again."""
     if current_step.get() is not None:
         raise DBOSException("Workflows are started by workflows, not by steps: return from the step first")
 
@@ -169,7 +170,7 @@ def call_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str
 
     Raises DBOSException for a function that is not registered, and inside of steps.
     """
-    _refuse_in_step()
+    refuse_in_step()
     receiver = getattr(func, "__self__", None)
     return registry.call(_workflow_of(func), args if receiver is None else (receiver, *args), kwargs)
 

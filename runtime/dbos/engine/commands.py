@@ -109,6 +109,16 @@ def enqueue(services: Services, queue_name: str, call: Call) -> Plan[WorkflowId]
     return started.workflow_id
 
 
+def enqueue_as(
+    services: Services, call: Call, shape: Callable[[NewWorkflow], NewWorkflow], *, given_id: str | None
+) -> Plan[WorkflowId]:
+    """Put a workflow on a queue as `shape` says, once for its ID; the ID of the workflow that is there.
+
+    Raises DBOSQueueDeduplicatedError when its deduplication ID is held; a replay is refused too.
+    """
+    return (yield from _insert(services, call, shape, policy="reject", given_id=given_id)).workflow_id
+
+
 def get_result(services: Services, workflow_id: str, *, poll_seconds: float) -> Plan[Any]:
     """Wait for a workflow's result; in a workflow the result is a step of it."""
     parent = recording_execution() if services.records_steps else None
@@ -204,9 +214,10 @@ def _insert(
     *,
     policy: str,
     function_id: int | None = None,
+    given_id: str | None = None,
 ) -> Plan[_Inserted]:
     parent = recording_execution()
-    given_id = take_pending_id()  # on a replay too, so that the same start takes it
+    given_id = given_id or take_pending_id()  # on a replay too, so that the same start takes it
     if parent is not None:
         function_id = function_id or parent.next_function_id()
     if parent is not None and function_id is not None:

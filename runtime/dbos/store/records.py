@@ -147,6 +147,8 @@ def _new_workflow(record: NewWorkflow) -> dict[str, object]:
         "assumed_role": record.assumed_role,
         "authenticated_roles": record.authenticated_roles,
         "attributes": record.attributes,
+        "is_debounced": record.debounced,
+        "debounce_deadline_epoch_ms": record.debounce_deadline_ms,
         "parent_workflow_id": record.parent_workflow_id,
     }
     if record.parent_step is not None:

@@ -48,6 +48,9 @@ class NewWorkflow:
     assumed_role: str | None = None
     authenticated_roles: str | None = None
     attributes: Any = None
+    debounced: bool = False
+    """Whether the deduplication ID is the key of a debouncer."""
+    debounce_deadline_ms: int | None = None
     parent_workflow_id: WorkflowId | None = None
     parent_step: ParentStep | None = None
 

@@ -45,6 +45,20 @@ class ScheduleRow:
         """Whether a DBOSSchedule resource manages it."""
         return self.schedule_id.startswith(MANAGED_PREFIX)
 
+    @property
+    def essence(self) -> tuple[str | None, ...]:
+        """What of it decides about its runs."""
+        return (
+            self.schedule_id,
+            self.workflow_name,
+            self.workflow_class_name,
+            self.schedule,
+            self.context,
+            self.cron_timezone,
+            self.queue_name,
+            self.application_name,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledRun:

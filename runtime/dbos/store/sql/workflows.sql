@@ -4,7 +4,7 @@ workflow_uuid, status, name, creator_xid, serialization, owner_xid, class_name, 
 queue_name, executor_id, application_name, application_version, application_id,
 recovery_attempts, workflow_timeout_ms, workflow_deadline_epoch_ms, delay_until_epoch_ms,
 deduplication_id, priority, queue_partition_key, authenticated_user, assumed_role, authenticated_roles,
-parent_workflow_id
+is_debounced, debounce_deadline_epoch_ms, parent_workflow_id
 
 -- new_workflows
 -- Fragment: the records of starts and enqueues.
@@ -15,8 +15,9 @@ record AS MATERIALIZED (
         application_name text, application_version text, application_id text, recovery_attempts bigint,
         workflow_timeout_ms bigint, workflow_deadline_epoch_ms bigint, delay_until_epoch_ms bigint,
         deduplication_id text, priority int, queue_partition_key text, authenticated_user text,
-        assumed_role text, authenticated_roles text, attributes jsonb, parent_workflow_id text, parent_owner text,
-        parent_function_id int, parent_started_ms bigint, parent_completed_ms bigint)
+        assumed_role text, authenticated_roles text, attributes jsonb, is_debounced boolean,
+        debounce_deadline_epoch_ms bigint, parent_workflow_id text, parent_owner text, parent_function_id int,
+        parent_started_ms bigint, parent_completed_ms bigint)
 )
 
 -- insert_allowed
@@ -42,7 +43,8 @@ WITH inserted AS (
             :queue_name, :executor_id, :application_name, :application_version, :application_id,
             :recovery_attempts, :workflow_timeout_ms, :workflow_deadline_epoch_ms, :delay_until_epoch_ms,
             :deduplication_id, :priority, :queue_partition_key, :authenticated_user, :assumed_role,
-            :authenticated_roles, :parent_workflow_id, COALESCE(CAST(:attributes AS jsonb), 'null'::jsonb))
+            :authenticated_roles, :is_debounced, :debounce_deadline_epoch_ms, :parent_workflow_id,
+            COALESCE(CAST(:attributes AS jsonb), 'null'::jsonb))
     ON CONFLICT DO NOTHING
     RETURNING workflow_uuid, creator_xid
 ), payload AS (
