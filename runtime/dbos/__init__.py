@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dbos import error
-    from dbos._serialization import PortableWorkflowError
-    from dbos._sys_db import WorkflowStatus
+    from dbos._serialization import PortableWorkflowError, WorkflowSerializationFormat
+    from dbos._sys_db import SendMessage, WorkflowStatus
     from dbos.api.app import DBOS
     from dbos.api.classes import DBOSConfiguredInstance, DBOSContextEnsure, DBOSContextSetAuth
     from dbos.api.client import DBOSClient
@@ -33,10 +33,12 @@ _HOMES = {
     "PortableWorkflowError": "dbos._serialization",
     "Queue": "dbos.api.queues",
     "QueueRateLimit": "dbos.core.limits",
+    "SendMessage": "dbos._sys_db",
     "SetEnqueueOptions": "dbos.api.options",
     "SetWorkflowID": "dbos.api.options",
     "WorkflowHandle": "dbos.api.handles",
     "WorkflowHandleAsync": "dbos.api.handles",
+    "WorkflowSerializationFormat": "dbos._serialization",
     "WorkflowStatus": "dbos._sys_db",
     "WorkflowStatusString": "dbos.core.statuses",
 }
@@ -52,10 +54,12 @@ __all__ = [
     "PortableWorkflowError",
     "Queue",
     "QueueRateLimit",
+    "SendMessage",
     "SetEnqueueOptions",
     "SetWorkflowID",
     "WorkflowHandle",
     "WorkflowHandleAsync",
+    "WorkflowSerializationFormat",
     "WorkflowStatus",
     "WorkflowStatusString",
     "error",

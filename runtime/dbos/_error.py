@@ -26,6 +26,8 @@ class DBOSErrorCode(IntEnum):
     QueueDeduplicated = 12
     AwaitedWorkflowCancelled = 13
     AwaitedWorkflowMaxRecoveryAttemptsExceeded = 14
+    StreamTimeout = 16
+    StreamNondeterminism = 17
     StepTimeout = 18
     QueryTimeout = 26
     WorkflowIDInUse = 27
@@ -205,6 +207,31 @@ class DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded(DBOSException):
             DBOSErrorCode.AwaitedWorkflowMaxRecoveryAttemptsExceeded,
         )
         self.workflow_id, self._arguments = workflow_id, (workflow_id,)
+
+
+class DBOSStreamTimeoutError(DBOSException):
+    """No value arrived on a stream in time, or, with `timeout_seconds` None, none ever will."""
+
+    def __init__(self, workflow_id: str, key: str, timeout_seconds: float | None = None) -> None:
+        within = "" if timeout_seconds is None else f" within {timeout_seconds} seconds"
+        super().__init__(
+            f"No value arrived on stream {key} of workflow {workflow_id}{within}", DBOSErrorCode.StreamTimeout
+        )
+        self.workflow_id, self.key, self.timeout_seconds = workflow_id, key, timeout_seconds
+        self._arguments = (workflow_id, key, timeout_seconds)
+
+
+class DBOSStreamNondeterminismError(DBOSException):
+    """A workflow reads two streams at once, so that a replay could not tell which read got which value."""
+
+    def __init__(self, workflow_id: str, key: str) -> None:
+        super().__init__(
+            f"Workflow {workflow_id} reads stream {key} while another of its reads has not ended: the order in which "
+            "they are recorded would be left to chance. Read one after the other, or read in a step",
+            DBOSErrorCode.StreamNondeterminism,
+        )
+        self.workflow_id, self.key = workflow_id, key
+        self._arguments = (workflow_id, key)
 
 
 class DBOSWorkflowIDInUseError(DBOSException):

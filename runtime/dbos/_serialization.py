@@ -1,8 +1,18 @@
-"""PortableWorkflowError, under the path that pickled step results of every DBOS for Python name."""
+"""Formats and PortableWorkflowError, under the path that pickles of every DBOS for Python name."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
+
+
+class WorkflowSerializationFormat(StrEnum):
+    """How values are written: for every language, for Python alone, or as the application or the workflow does."""
+
+    PORTABLE = "portable"
+    NATIVE = "native"
+    DEFAULT = "None"
+    JSON = "portable"
 
 
 class PortableWorkflowError(Exception):

@@ -1,7 +1,8 @@
-"""WorkflowStatus, under the path that pickled step results of every DBOS for Python name."""
+"""WorkflowStatus and SendMessage, under the path that pickles of every DBOS for Python name."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 
@@ -10,6 +11,16 @@ class WorkflowInputs(TypedDict):
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+
+
+@dataclass
+class SendMessage:
+    """A message to a workflow; of those with an idempotency key a workflow gets one."""
+
+    destination_id: str
+    message: Any
+    topic: str | None = None
+    idempotency_key: str | None = None
 
 
 class WorkflowStatus:

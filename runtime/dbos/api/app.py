@@ -17,6 +17,7 @@ from dbos.api.calls import (
     start_call_async,
 )
 from dbos.api.classes import Classes
+from dbos.api.communication import Communication
 from dbos.api.decorators import Decorators
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.queues import OnConflict, Queue, either_concurrency, make_limits, may_update, register
@@ -78,7 +79,7 @@ class _ContextAttributes(type):
         return engine().services.claimant.executor_id
 
 
-class DBOS(Decorators, Classes, metaclass=_ContextAttributes):
+class DBOS(Communication, Decorators, Classes, metaclass=_ContextAttributes):
     """Durable workflows. `DBOS(config=…)`, then `DBOS.launch()`; everything else is called on the class.
 
     A process has one: another `DBOS(…)` is the same until `DBOS.destroy()`.

@@ -8,17 +8,20 @@ from sqlalchemy import Engine as SQLAlchemyEngine
 
 from dbos._error import DBOSInitializationError
 from dbos._sys_db import WorkflowStatus
+from dbos.api.client_communication import ClientCommunication
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions, check_policy, check_priority, check_seconds
-from dbos.api.runtime import refuse_event_loop
+from dbos.api.runtime import SAFETY_SECONDS, refuse_event_loop
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses, load_status
 from dbos.core.ids import ExecutorId, WorkflowId, check_name, check_text
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.commands import insert
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.plan import Plan
-from dbos.engine.services import Services, epoch_ms, new_uuid
+from dbos.engine.services import Rechecks, Services, epoch_ms, new_uuid
+from dbos.engine.waiting import Signals
 from dbos.engine.wakeups import CHANNEL, Listener, payloads
+from dbos.engine.watch import OwnershipWatch
 from dbos.serialization.encoding import encode_inputs
 from dbos.store.database import DatabaseSettings, SystemDatabase
 from dbos.store.dequeue import Claimant
@@ -31,7 +34,7 @@ POOL_SIZE = 5
 KNOWN_OPTIONS = frozenset(EnqueueOptions.__annotations__)
 
 
-class DBOSClient:
+class DBOSClient(ClientCommunication):
     """Enqueues workflows for an application and looks at them, without its code.
 
     Thread-safe. Close it with destroy(), or use it in a `with` block.
@@ -73,7 +76,7 @@ class DBOSClient:
             key = "system_database_url" if system_database_engine is None else "system_database_engine"
             raise DBOSInitializationError(f"{key}: {error}") from error
         self._application = application_name
-        self._services = self._make_services(dbos_system_schema)
+        self._services = self._make_services(dbos_system_schema, listens=use_listen_notify)
         self._listener: Listener | None = None
         try:
             self._database.prepare()
@@ -82,7 +85,7 @@ class DBOSClient:
             raise
         self._services.writer.start()
         if use_listen_notify:
-            self._listener = self._make_listener(dbos_system_schema)
+            self._listener = Listener(self._database.source, dbos_system_schema, self._services.signals)
             self._listener.start()
 
     def __enter__(self) -> DBOSClient:
@@ -96,8 +99,8 @@ class DBOSClient:
         self._services.writer.stop()
         if self._listener is not None:
             self._listener.stop()
-        self._services.signals.ring_all()
         self._database.close()
+        self._services.signals.ring_all()  # who waits finds the database closed, and ends
 
     def enqueue(self, options: EnqueueOptions, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
         """Put a workflow on a queue; a handle to it. It is stored when this returns.
@@ -183,30 +186,24 @@ class DBOSClient:
             priority=check_priority(options.get("priority")) or 0,
         )
 
-    def _make_services(self, schema: str) -> Services:
+    def _make_services(self, schema: str, *, listens: bool) -> Services:
         writer = GroupCommitWriter(
             self._database.source,
             channel=CHANNEL,
             payloads=lambda queues, ended: payloads(schema, queues, ended),
             retry=self._database.retries,
         )
+        signals = Signals()
         return Services(
             database=self._database,
+            signals=signals,
+            watch=OwnershipWatch(self._database, signals),
+            rechecks=Rechecks(SAFETY_SECONDS) if listens else Rechecks(),
             writer=writer,
             claimant=Claimant(executor_id=ExecutorId(""), application=self._application or "", version=""),
             application_id="",
             records_steps=False,
             wake_queue=lambda queue: writer.announce(queue=queue),
-        )
-
-    def _make_listener(self, schema: str) -> Listener:
-        signals = self._services.signals
-        return Listener(
-            self._database.source,
-            schema,
-            on_queues=lambda _queues: None,
-            on_ended=signals.ring,
-            on_gap=signals.ring_all,
         )
 
 

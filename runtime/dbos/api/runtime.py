@@ -17,8 +17,10 @@ from dbos.core.ids import ExecutorId
 from dbos.engine.context import ExecutionStoppedError, current_execution
 from dbos.engine.engine import Engine
 from dbos.engine.registry import Registry, code_version
-from dbos.engine.services import Services
+from dbos.engine.services import Rechecks, Services
+from dbos.engine.waiting import Signals
 from dbos.engine.wakeups import CHANNEL, payloads
+from dbos.engine.watch import OwnershipWatch
 from dbos.observability.endpoint import MetricsEndpoint
 from dbos.observability.logs import configure_logging
 from dbos.observability.metrics import RuntimeMetrics
@@ -29,6 +31,9 @@ from dbos.store.writer import GroupCommitWriter
 from dbos.telemetry import Telemetry
 
 logger = logging.getLogger("dbos")
+
+SAFETY_SECONDS = 60.0
+"""How often who waits for an announced message or event looks all the same."""
 
 registry = Registry()
 """What decorators and Queue(…) registered; they run before there is an application."""
@@ -108,7 +113,10 @@ class Application:
             database.source,
             channel=CHANNEL if options.use_listen_notify else None,
             payloads=lambda queues, ended: payloads(options.schema, queues, ended),
+            notify_seconds=settings.notifications.coalesce_seconds,
         )
+        signals = Signals()
+        polling = settings.notifications.polling_seconds
 
         def wake_queue(queue: str) -> None:
             if self.engine is not None:
@@ -120,6 +128,9 @@ class Application:
             writer=writer,
             claimant=claimant,
             application_id=settings.application_id,
+            signals=signals,
+            watch=OwnershipWatch(database, signals),
+            rechecks=Rechecks(SAFETY_SECONDS if options.use_listen_notify else polling, polling),
             telemetry=Telemetry(),
             wake_queue=wake_queue,
         )

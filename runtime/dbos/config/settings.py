@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from dbos._error import DBOSInitializationError
+from dbos.core.limits import MAX_SECONDS
 
+MIN_INTERVAL_SECONDS = 0.001
 _NAME = re.compile(r"[a-z0-9-_]{3,256}")
 
 
@@ -37,6 +39,24 @@ class DatabaseOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationOptions:
+    """How news of messages, events and streams travel between processes."""
+
+    polling_seconds: float = 1.0
+    """How often a waiter looks where nothing is announced."""
+    coalesce_seconds: float = 0.01
+    """At most this often are news sent, together."""
+
+    def __post_init__(self) -> None:
+        for key, seconds in (
+            ("notification_listener_polling_interval_sec", self.polling_seconds),
+            ("notification_coalesce_sec", self.coalesce_seconds),
+        ):
+            if not MIN_INTERVAL_SECONDS <= seconds <= MAX_SECONDS:
+                raise refuse(key, seconds, expected=f"at least {MIN_INTERVAL_SECONDS} seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsOptions:
     """Where `/metrics`, `/healthz` and `/readyz` are served; no port, no server."""
 
@@ -61,6 +81,7 @@ class Settings:
     log_level: str = "INFO"
     max_executor_threads: int | None = None
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
+    notifications: NotificationOptions = field(default_factory=NotificationOptions)
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, TypeVar
 from sqlalchemy import Engine
 
 from dbos._error import DBOSInitializationError
-from dbos.config.settings import DatabaseOptions, MetricsOptions, Settings, refuse
+from dbos.config.settings import DatabaseOptions, MetricsOptions, NotificationOptions, Settings, refuse
 
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
@@ -29,6 +29,8 @@ class DBOSConfig(TypedDict, total=False):
     | `sys_db_pool_size` | 20 |
     | `db_engine_kwargs` | passed to `sqlalchemy.create_engine` |
     | `use_listen_notify` | True; False behind a proxy that pools transactions |
+    | `notification_listener_polling_interval_sec` | 1.0: how often a waiter looks where nothing is announced |
+    | `notification_coalesce_sec` | 0.01: news of events and streams are sent together, at most this often |
     | `application_version` | `DBOS__APPVERSION`, else a hash of the code |
     | `executor_id` | `DBOS__VMID`, else `local` |
     | `log_level` | `INFO` |
@@ -44,6 +46,8 @@ class DBOSConfig(TypedDict, total=False):
     sys_db_pool_size: int | None
     db_engine_kwargs: dict[str, Any] | None
     use_listen_notify: bool | None
+    notification_listener_polling_interval_sec: float | None
+    notification_coalesce_sec: float | None
     application_version: str | None
     executor_id: str | None
     log_level: str | None
@@ -91,6 +95,10 @@ def load_settings(
             port=_or(_take(config, "metrics_port", int), _port(environment)),
             host=_take(config, "metrics_host", str) or environment.get("DBOS_METRICS_HOST") or MetricsOptions().host,
         ),
+        notifications=NotificationOptions(
+            polling_seconds=_or(_seconds(config, "notification_listener_polling_interval_sec"), 1.0),
+            coalesce_seconds=_or(_seconds(config, "notification_coalesce_sec"), 0.01),
+        ),
     )
 
 
@@ -111,6 +119,15 @@ def _take(config: Mapping[str, Any], key: str, kind: type[T]) -> T | None:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise refuse(key, value, expected=f"a value of type {kind.__name__}")
     return value
+
+
+def _seconds(config: Mapping[str, Any], key: str) -> float | None:
+    value = config.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise refuse(key, value, expected="a number of seconds")
+    return float(value)
 
 
 def _or(value: T | None, default: T) -> T:

@@ -26,10 +26,16 @@ def check_text(value: object, *, subject: str) -> str:
 
     Raises ValueError for blank text and for text that databases cannot store, TypeError for other types.
     """
+    text = check_topic(value, subject=subject)
+    if not text.strip():
+        raise ValueError(f"{subject}: expected text that is not blank")
+    return text
+
+
+def check_topic(value: object, *, subject: str) -> str:
+    """`value` as a topic or a key, which may be blank. Raises as check_text."""
     if not isinstance(value, str):
         raise TypeError(f"{subject}: expected text, got {type(value).__name__}")
-    if not value.strip():
-        raise ValueError(f"{subject}: expected text that is not blank")
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(f"{subject}: expected text without NUL and lone surrogates, got {value!r}")
     return value

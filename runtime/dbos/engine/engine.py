@@ -38,13 +38,7 @@ class Engine:
         self.executor.on_end = self._ended
         self.executor.on_unknown = self.queues.skip
         self._listener = (
-            Listener(
-                services.database.source,
-                services.database.schema,
-                on_queues=self.queues.wake,
-                on_ended=services.signals.ring,
-                on_gap=services.signals.ring_all,
-            )
+            Listener(services.database.source, services.database.schema, services.signals, on_queues=self.queues.wake)
             if listen
             else None
         )
@@ -113,8 +107,9 @@ class Engine:
         self.services.writer.stop()
         if self._listener is not None:
             self._listener.stop()
-        self.services.signals.ring_all()
+        self.services.watch.stop()
         self.services.database.close()
+        self.services.signals.ring_all()  # who waits finds the database closed, and ends
 
     @property
     def ready(self) -> bool:

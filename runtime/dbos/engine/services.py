@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dbos.engine.waiting import Signals
+from dbos.engine.waiting import Signals, Topic
+from dbos.engine.watch import OwnershipWatch
 from dbos.store.database import SystemDatabase
 from dbos.store.dequeue import Claimant
 from dbos.store.writer import GroupCommitWriter
@@ -27,6 +28,16 @@ def epoch_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Rechecks:
+    """How often a waiter looks by itself."""
+
+    announced_seconds: float = 1.0
+    """For what is announced, if anybody listens: then a look is but the net below."""
+    polling_seconds: float = 1.0
+    """For what may come without being announced."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Handed to every part of the engine by the composition root."""
@@ -35,7 +46,9 @@ class Services:
     writer: GroupCommitWriter
     claimant: Claimant
     application_id: str
-    signals: Signals = field(default_factory=Signals)
+    signals: Signals
+    watch: OwnershipWatch
+    rechecks: Rechecks = field(default_factory=Rechecks)
     telemetry: Telemetry = field(default_factory=Telemetry)
     wake_queue: Callable[[str], None]
     """Called after an enqueue: this process and others look at the queue at once."""
@@ -43,3 +56,8 @@ class Services:
     """False for a client: its calls are no steps of the workflow that makes them."""
     serialization: str = "py_pickle"
     """The application's own format."""
+
+    def tell(self, topic: Topic) -> None:
+        """Wake whoever waits for this, here and in other processes; after the commit."""
+        self.signals.ring(topic.key)
+        self.writer.announce(topic=(topic.channel, topic.payload))

@@ -113,6 +113,22 @@ def checkpoint_record(services: Services, execution: Execution, operated: Operat
     )
 
 
+def new_step(services: Services, execution: Execution, name: str, function_id: int) -> StepRecord:
+    """The row of an operation that begins now, without a result."""
+    return StepRecord(
+        workflow_id=execution.workflow_id,
+        owner=execution.owner,
+        function_id=function_id,
+        function_name=name,
+        output=None,
+        error=None,
+        serialization=None,
+        started_at_ms=epoch_ms(),
+        completed_at_ms=0,
+        application_name=services.claimant.application,
+    )
+
+
 def record_checkpoint(execution: Execution, record: StepRecord) -> Plan[None]:
     """Write a checkpoint, once.
 

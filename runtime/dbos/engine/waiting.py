@@ -1,11 +1,14 @@
-"""Wait for a workflow's result: its end is announced in the process and between processes; polling is the net."""
+"""Wait for news of workflows: they are announced in the process and between processes; polling is the net."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
 
 from dbos._error import DBOSAwaitedWorkflowCancelledError, DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded
 from dbos.core.outcome import Outcome
@@ -16,6 +19,46 @@ from dbos.store.rows import RecordedResult
 from dbos.store.workflows import load_result
 
 
+class Channel(StrEnum):
+    """Where every SDK tells its news; a payload is `<workflow ID>::<topic or key>`."""
+
+    MESSAGES = "dbos_notifications_channel"
+    EVENTS = "dbos_workflow_events_channel"
+    STREAMS = "dbos_streams_channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What one waits for: the messages of a topic, an event or a stream of a workflow."""
+
+    channel: Channel
+    workflow_id: str
+    name: str
+
+    @property
+    def payload(self) -> str:
+        """What is told between processes."""
+        return f"{self.workflow_id}::{self.name}"
+
+    @property
+    def key(self) -> str:
+        """What waiters register for."""
+        return topic_key(self.channel, self.payload)
+
+
+def topic_key(channel: str, payload: str) -> str:
+    """What waiters for such news register for."""
+    return f"{channel} {payload}"
+
+
+class Hearer(Protocol):
+    """Somebody who wants news; `ring` must not block."""
+
+    def ring(self) -> None:
+        """Tell the news."""
+        ...
+
+
 class Waiter:
     """One who waits for news; `armed` is done once there is some."""
 
@@ -24,7 +67,7 @@ class Waiter:
 
     def ring(self) -> None:
         """Tell the news."""
-        if not self.armed.done():
+        with suppress(InvalidStateError):  # rung before, or nobody waits any more
             self.armed.set_result(None)
 
     def rearm(self) -> None:
@@ -36,34 +79,46 @@ class Waiter:
 
 
 class Signals:
-    """Who waits for which workflow. Thread-safe."""
+    """Who waits for what: the ID of a workflow stands for its end, the key of a Topic for its news. Thread-safe."""
 
     def __init__(self) -> None:
-        self._waiters: dict[str, list[Waiter]] = {}
+        self._waiters: dict[str, list[Hearer]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def waiter(self, workflow_id: str) -> Iterator[Waiter]:
-        """A waiter for the end of a workflow, registered while the block runs."""
+    def waiter(self, *keys: str) -> Iterator[Waiter]:
+        """A waiter for any of these news, registered while the block runs."""
         waiter = Waiter()
-        with self._lock:
-            self._waiters.setdefault(workflow_id, []).append(waiter)
-        try:
+        with self.hearing(waiter, *keys):
             yield waiter
+
+    @contextmanager
+    def hearing(self, hearer: Hearer, *keys: str) -> Iterator[None]:
+        """Let somebody hear these news while the block runs."""
+        with self._lock:
+            for key in keys:
+                self._waiters.setdefault(key, []).append(hearer)
+        try:
+            yield
         finally:
             with self._lock:
-                waiters = self._waiters[workflow_id]
-                waiters.remove(waiter)
-                if not waiters:
-                    del self._waiters[workflow_id]
+                for key in keys:
+                    waiters = self._waiters[key]
+                    waiters.remove(hearer)
+                    if not waiters:
+                        del self._waiters[key]
 
-    def ring(self, workflow_id: str) -> None:
-        """Wake whoever waits for a workflow."""
-        if workflow_id not in self._waiters:
+    def ring(self, key: str) -> None:
+        """Wake whoever waits for this."""
+        if key not in self._waiters:
             return
         with self._lock:
-            for waiter in self._waiters.get(workflow_id, ()):
+            for waiter in self._waiters.get(key, ()):
                 waiter.ring()
+
+    def ring_topic(self, channel: str, payload: str) -> None:
+        """Wake whoever waits for news of a channel."""
+        self.ring(topic_key(channel, payload))
 
     def ring_all(self) -> None:
         """Wake everybody: something was missed, or everything ends."""

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 
+from dbos.engine.waiting import Channel, Signals
 from dbos.store.dialects.postgres import ConnectionSource, PostgresConnection
 
 logger = logging.getLogger("dbos")
@@ -34,17 +35,15 @@ class Listener:
         self,
         source: ConnectionSource,
         schema: str,
+        signals: Signals,
         *,
-        on_queues: Callable[[list[str]], None],
-        on_ended: Callable[[str], None],
-        on_gap: Callable[[], None],
+        on_queues: Callable[[list[str]], None] = lambda _queues: None,
     ) -> None:
-        """`on_gap` is called when news may have been missed."""
+        """`signals` are rung for what is heard; all of them, when news may have been missed."""
         self._source = source
         self._schema = schema
+        self._signals = signals
         self._on_queues = on_queues
-        self._on_ended = on_ended
-        self._on_gap = on_gap
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dbos-listener", daemon=True)
 
@@ -70,11 +69,15 @@ class Listener:
                     self._stopping.wait(RECONNECT_SECONDS)
 
     def _listen(self, connection: PostgresConnection) -> None:
-        connection.driver.execute(f"LISTEN {CHANNEL}")
-        self._on_gap()
+        for channel in (CHANNEL, *Channel):
+            connection.driver.execute(f"LISTEN {channel}")
+        self._signals.ring_all()
         while not self._stopping.is_set():
             for notification in connection.driver.notifies(timeout=LOOK_SECONDS):
-                self._hear(notification.payload)
+                if notification.channel == CHANNEL:
+                    self._hear(notification.payload)
+                else:
+                    self._signals.ring_topic(notification.channel, notification.payload)
                 if self._stopping.is_set():
                     return
 
@@ -89,7 +92,7 @@ class Listener:
         if queues := news.get("queues"):
             self._on_queues(queues)
         for workflow_id in news.get("done", ()):
-            self._on_ended(workflow_id)
+            self._signals.ring(workflow_id)
 
 
 def _chunks(ids: list[str]) -> Iterator[list[str]]:

@@ -105,11 +105,14 @@ class SystemDatabase:
         """
         return self._retrying(lambda: self._perform(operation, together=True))
 
-    def attempt(self, operation: Callable[[], Operation[T]]) -> T:
-        """Perform an operation as run does, but a lost connection raises: for who would rather know than wait."""
+    def attempt(self, operation: Callable[[], Operation[T]], *, together: bool = False) -> T:
+        """Perform an operation as run does, but a lost connection raises: for who would rather know than wait.
+
+        `together` puts all its statements in one transaction.
+        """
         if self._closed.is_set():
             raise DatabaseClosedError
-        return self._perform(operation)
+        return self._perform(operation, together=together)
 
     def query(self, act: Callable[[Engine], T]) -> T:
         """Call a function that reads through the engine; it is called again when a connection is lost."""
@@ -120,11 +123,11 @@ class SystemDatabase:
 
         `together` puts all its statements in one transaction.
         """
-        return self._reader_threads().submit(self.transact if together else self.run, operation)
+        return self._submit(lambda: self.transact(operation) if together else self.run(operation))
 
     async def in_background(self, act: Callable[[], T]) -> T:
         """Call a function that reads the database on a reader thread, without blocking the loop."""
-        return await asyncio.wrap_future(self._reader_threads().submit(act))
+        return await asyncio.wrap_future(self._submit(act))
 
     @property
     def retries(self) -> bool:
@@ -156,16 +159,19 @@ class SystemDatabase:
         self._closed.set()
         self._leaving.set()
         with self._lock:
-            if self._readers is not None:
-                self._readers.shutdown(wait=True)
+            readers = self._readers
+        if readers is not None:
+            readers.shutdown(wait=True)
         if self._own_engine:
             self.source.dispose()
 
-    def _reader_threads(self) -> ThreadPoolExecutor:
+    def _submit(self, act: Callable[[], T]) -> Future[T]:
         with self._lock:
+            if self._closed.is_set():
+                raise DatabaseClosedError
             if self._readers is None:
                 self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="dbos-reader")
-            return self._readers
+            return self._readers.submit(act)
 
     def _perform(self, operation: Callable[[], Operation[T]], *, together: bool = False) -> T:
         deadlocks = 0

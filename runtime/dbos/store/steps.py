@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -19,6 +19,10 @@ class OwnershipLostError(Exception):
     def __init__(self, status: str | None) -> None:
         super().__init__(f"the workflow is no longer owned by this execution; its status is {status}")
         self.status = status
+
+
+class NothingDoneError(Exception):
+    """An operation found nothing to do: its transaction is undone and nothing is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,12 @@ def ensure_owner(workflow_id: WorkflowId, owner: OwnerToken) -> Operation[None]:
     rows = yield Statement("lock_workflow", {"workflow_id": workflow_id})
     if not rows or rows[0]["owner_xid"] != owner:
         raise OwnershipLostError(rows[0]["status"] if rows else None)
+
+
+def load_owners(workflow_ids: Sequence[WorkflowId]) -> Operation[dict[str, tuple[str, str | None]]]:
+    """The status and the owner of each of some workflows that are there."""
+    rows = yield Statement("load_owners", {"ids": list(workflow_ids)})
+    return {row["workflow_uuid"]: (row["status"], row["owner_xid"]) for row in rows}
 
 
 def perform_checkpointed(

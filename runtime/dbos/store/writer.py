@@ -36,6 +36,8 @@ logger = logging.getLogger("dbos")
 MAX_RECORDS = 500
 MAX_BYTES = 4_000_000
 NOTIFY_INTERVAL_SECONDS = 0.01
+MAX_PAYLOAD_BYTES = 8000
+"""What PostgreSQL refuses as a notification; whoever waits for such a topic polls."""
 STOPPING_ATTEMPTS = 3
 """How often a writer that is asked to stop still tries to reach a database that does not answer."""
 HELD_SECONDS = 0.2
@@ -71,8 +73,12 @@ class GroupCommitWriter:
         channel: str | None = None,
         payloads: Callable[[set[str], list[str]], list[str]] | None = None,
         retry: bool = True,
+        notify_seconds: float = NOTIFY_INTERVAL_SECONDS,
     ) -> None:
-        """`payloads` turns queue names and ended workflow IDs into notifications for `channel`."""
+        """`payloads` turns queue names and ended workflow IDs into notifications for `channel`.
+
+        News are sent at most every `notify_seconds`, together; without a channel none are.
+        """
         self._source = source
         self._channel = channel
         self._payloads = payloads
@@ -86,6 +92,8 @@ class GroupCommitWriter:
         self._stopping = False
         self._queues: set[str] = set()
         self._ended: list[str] = []
+        self._topics: set[tuple[str, str]] = set()
+        self._notify_seconds = notify_seconds
         self._last_notify = 0.0
         self._alarmed = False
         """Whether the thread wakes by itself in time to send what is announced."""
@@ -124,8 +132,13 @@ class GroupCommitWriter:
                 self._wake.notify()
         return entry.future.result()
 
-    def announce(self, *, queue: str | None = None, workflow: str | None = None) -> None:
-        """Tell other processes, soon and together with other news, that a queue has work or a workflow ended."""
+    def announce(
+        self, *, queue: str | None = None, workflow: str | None = None, topic: tuple[str, str] | None = None
+    ) -> None:
+        """Tell other processes, soon and together with other news, that a queue has work or a workflow ended.
+
+        `topic` is a channel and a payload of its own.
+        """
         if self._channel is None:
             return
         with self._wake:
@@ -133,6 +146,8 @@ class GroupCommitWriter:
                 self._queues.add(queue)
             if workflow is not None:
                 self._ended.append(workflow)
+            if topic is not None:
+                self._topics.add(topic)
             if not self._alarmed or (self._notify_delay() or 0.0) <= 0:
                 self._wake.notify()
 
@@ -187,7 +202,7 @@ class GroupCommitWriter:
                     break
                 # A caller that writes sends due news itself, without a change of thread: it goes first.
                 self._alarmed = bool(delays)
-                self._wake.wait(min(delays) + NOTIFY_INTERVAL_SECONDS / 2 if delays else None)
+                self._wake.wait(min(delays) + self._notify_seconds / 2 if delays else None)
             self._alarmed = False
             return self._stopping
 
@@ -264,9 +279,9 @@ class GroupCommitWriter:
         batch[0].future.set_exception(error)
 
     def _notify_delay(self) -> float | None:
-        if not self._queues and not self._ended:
+        if not self._queues and not self._ended and not self._topics:
             return None
-        return NOTIFY_INTERVAL_SECONDS - (monotonic() - self._last_notify)
+        return self._notify_seconds - (monotonic() - self._last_notify)
 
     def _notify(self, *, force: bool) -> None:
         with self._wake:
@@ -275,12 +290,14 @@ class GroupCommitWriter:
                 return
             queues, self._queues = self._queues, set()
             ended, self._ended = self._ended, []
-        if self._payloads is None:
-            return
+            topics, self._topics = self._topics, set()
         self._last_notify = monotonic()
         try:
-            payloads = self._payloads(queues, ended)
-            self._connected().execute(Statement("notify", {"channel": self._channel, "payloads": payloads}))
+            payloads = [] if self._payloads is None else self._payloads(queues, ended)
+            news = [(self._channel, payload) for payload in payloads]
+            news += [topic for topic in sorted(topics) if len(topic[1].encode()) < MAX_PAYLOAD_BYTES]
+            columns = {"channels": [channel for channel, _ in news], "payloads": [payload for _, payload in news]}
+            self._connected().execute(Statement("notify", columns))
         except Exception as error:  # a lost wake-up costs time only: whoever waits polls too
             logger.warning("A wake-up could not be sent; waiters find out at their next poll", exc_info=error)
             if is_connection_lost(error):

@@ -175,7 +175,7 @@ class ConnectionSource:
     def __init__(self, engine: Engine, catalog: Catalog, *, keeps_session: bool = True) -> None:
         """`keeps_session` is False behind a proxy that pools transactions."""
         self._engine = engine
-        self._catalog = catalog
+        self.catalog = catalog
         self.keeps_session = keeps_session
 
     @contextmanager
@@ -191,7 +191,7 @@ class ConnectionSource:
         try:
             if not before:
                 driver.autocommit = True
-            yield PostgresConnection(driver, self._catalog)
+            yield PostgresConnection(driver, self.catalog)
         except BaseException as error:
             if is_connection_lost(error):
                 pooled.invalidate(error)
@@ -208,7 +208,7 @@ class ConnectionSource:
         assert isinstance(driver, psycopg.Connection)
         pooled.detach()
         driver.autocommit = True
-        return PostgresConnection(driver, self._catalog)
+        return PostgresConnection(driver, self.catalog)
 
     def renew(self) -> None:
         """Drop the idle connections: one was lost, and the others probably with it."""

@@ -47,3 +47,7 @@ INSERT INTO {schema}.operation_outputs (
     started_at_epoch_ms, completed_at_epoch_ms, application_name)
 VALUES (:workflow_id, :function_id, :function_name, :output, :error, :serialization, :child_workflow_id,
         :started_at_ms, :completed_at_ms, :application)
+
+-- load_owners
+-- Who owns each of some workflows now.
+SELECT workflow_uuid, status, owner_xid FROM {schema}.workflow_status WHERE workflow_uuid = ANY(:ids)

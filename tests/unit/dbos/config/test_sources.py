@@ -70,6 +70,8 @@ def test_every_setting_of_the_database_is_taken() -> None:
         "sys_db_pool_size": 7,
         "db_engine_kwargs": {"pool_timeout": 3},
         "use_listen_notify": False,
+        "notification_listener_polling_interval_sec": 0.25,
+        "notification_coalesce_sec": 1,
         "max_executor_threads": 4,
         "log_level": "debug",
     }
@@ -78,6 +80,7 @@ def test_every_setting_of_the_database_is_taken() -> None:
     assert (database.engine, database.schema, database.pool_size) == (engine, "own", 7)
     assert (database.engine_options, database.use_listen_notify) == ({"pool_timeout": 3}, False)
     assert (settings.max_executor_threads, settings.log_level) == (4, "DEBUG")
+    assert (settings.notifications.polling_seconds, settings.notifications.coalesce_seconds) == (0.25, 1.0)
 
 
 def test_unknown_keys_are_named_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
@@ -106,6 +109,10 @@ def test_unknown_keys_are_named_and_ignored(caplog: pytest.LogCaptureFixture) ->
         ({"db_engine_kwargs": []}, None),
         ({"db_engine_kwargs": [1]}, "db_engine_kwargs: expected a value of type dict"),
         ({"use_listen_notify": "no"}, "use_listen_notify: expected a value of type bool"),
+        ({"notification_coalesce_sec": 0}, "notification_coalesce_sec: expected at least 0.001 seconds, got 0"),
+        ({"notification_listener_polling_interval_sec": -1.0}, "notification_listener_polling_interval_sec: expected"),
+        ({"notification_coalesce_sec": "1"}, "notification_coalesce_sec: expected a number of seconds, got '1'"),
+        ({"notification_coalesce_sec": True}, "notification_coalesce_sec: expected a number of seconds, got True"),
         ({"max_executor_threads": 0}, "max_executor_threads: expected at least 1, or None"),
         ({"system_database_engine": "postgresql:///x"}, "system_database_engine: expected a value of type Engine"),
         ({"system_database_url": 5}, "system_database_url: expected a value of type str"),
