@@ -50,7 +50,8 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: dbos-operator}
 rules:
-- {apiGroups: [dbos.dev], resources: [dbosdatabases, dbosqueues, dbosschedules], verbs: [list, watch, patch]}
+- {apiGroups: [dbos.dev], resources: [dbosdatabases, dbosqueues, dbosschedules], verbs: [list, watch]}
+- {apiGroups: [dbos.dev], resources: [dbosqueues, dbosschedules], verbs: [patch]}
 - apiGroups: [dbos.dev]
   resources: [dbosdatabases/status, dbosqueues/status, dbosschedules/status]
   verbs: [patch]
