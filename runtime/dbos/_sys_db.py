@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 
@@ -62,3 +63,39 @@ class WorkflowStatus:
 
     def __repr__(self) -> str:
         return f"<WorkflowStatus {self.workflow_id} {self.name} {self.status}>"
+
+
+class StepInfo(dict[str, Any]):
+    """A recorded step: `function_id`, `function_name`, `output`, `error`, `child_workflow_id`, and when it ran.
+
+    What it holds is a key and an attribute. The keys `started_at_epoch_ms` and `completed_at_epoch_ms` hold
+    milliseconds; the attributes `started_at` and `completed_at` give datetimes. `name` is `function_name`.
+    """
+
+    @property
+    def name(self) -> str:
+        """What ran: a step's name, a workflow's, or `DBOS.` and what DBOS did."""
+        return str(self["function_name"])
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When it began."""
+        return _moment(self["started_at_epoch_ms"])
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """When it was recorded."""
+        return _moment(self["completed_at_epoch_ms"])
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"a step has no {name!r}; it has {', '.join(self)}") from None
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        return (dict, (dict(self),))  # what other releases read
+
+
+def _moment(epoch_ms: int | None) -> datetime | None:
+    return None if epoch_ms is None else datetime.fromtimestamp(epoch_ms / 1000, UTC)

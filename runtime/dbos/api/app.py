@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from dbos._sys_db import WorkflowStatus
+from dbos.api.awaiting import Awaiting
 from dbos.api.calls import (
     EngineStatuses,
     enqueue_call,
@@ -20,6 +21,7 @@ from dbos.api.classes import Classes
 from dbos.api.communication import Communication
 from dbos.api.decorators import Decorators
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
+from dbos.api.managing import Managing
 from dbos.api.queues import OnConflict, Queue, either_concurrency, make_limits, may_update, register
 from dbos.api.runtime import Application, configure, engine, process, refuse_event_loop, registry
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses
@@ -79,7 +81,7 @@ class _ContextAttributes(type):
         return engine().services.claimant.executor_id
 
 
-class DBOS(Communication, Decorators, Classes, metaclass=_ContextAttributes):
+class DBOS(Communication, Decorators, Classes, Managing, Awaiting, metaclass=_ContextAttributes):
     """Durable workflows. `DBOS(config=…)`, then `DBOS.launch()`; everything else is called on the class.
 
     A process has one: another `DBOS(…)` is the same until `DBOS.destroy()`.

@@ -8,7 +8,9 @@ from sqlalchemy import Engine as SQLAlchemyEngine
 
 from dbos._error import DBOSInitializationError
 from dbos._sys_db import WorkflowStatus
+from dbos.api.client_awaiting import ClientAwaiting
 from dbos.api.client_communication import ClientCommunication
+from dbos.api.client_managing import ClientManaging
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions, check_policy, check_priority, check_seconds
 from dbos.api.runtime import SAFETY_SECONDS, refuse_event_loop
@@ -34,7 +36,7 @@ POOL_SIZE = 5
 KNOWN_OPTIONS = frozenset(EnqueueOptions.__annotations__)
 
 
-class DBOSClient(ClientCommunication):
+class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting):
     """Enqueues workflows for an application and looks at them, without its code.
 
     Thread-safe. Close it with destroy(), or use it in a `with` block.
@@ -50,11 +52,13 @@ class DBOSClient(ClientCommunication):
         use_listen_notify: bool = False,
         application_name: str | None = None,
         retry_connection_errors: bool = True,
+        observability_query_timeout_sec: float | None = None,
     ) -> None:
         """Connect to a system database; a missing schema is created.
 
         With `use_listen_notify` results are awaited without polling. `application_name` is written into
         what is enqueued and narrows listings; without one any application of the database may take it.
+        Listings end after `observability_query_timeout_sec` (default 30; 0: never) in DBOSQueryTimeoutError.
         With `retry_connection_errors=False` a lost connection raises instead of being tried again.
         Raises DBOSInitializationError for a database that cannot be used.
         """
@@ -67,6 +71,9 @@ class DBOSClient(ClientCommunication):
                     engine=system_database_engine,
                     schema=dbos_system_schema,
                     retry=retry_connection_errors,
+                    query_timeout_seconds=30.0
+                    if observability_query_timeout_sec is None
+                    else observability_query_timeout_sec,
                     pool=PoolSettings(
                         size=system_database_pool_size or POOL_SIZE, application_name="dbos_transact_client"
                     ),

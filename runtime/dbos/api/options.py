@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from contextvars import Token
 from types import TracebackType
-from typing import Literal, NotRequired, Required, TypedDict
+from typing import Any, Literal, NotRequired, Required, TypedDict
 
+from dbos._error import DBOSException
 from dbos.core.ids import check_text
 from dbos.core.limits import MAX_SECONDS
 from dbos.engine.context import EnqueueSettings, PendingId, enqueue_settings, pending_id
 
 DuplicationPolicy = Literal["reject", "return-existing"]
 MAX_PRIORITY = 2**31 - 1
+_NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
+"""NUL in JSON: its escape, unless the backslash is escaped itself."""
 
 
 class EnqueueOptions(TypedDict, total=False):
@@ -123,3 +129,20 @@ def check_policy(policy: str) -> str:
     if policy not in {"reject", "return-existing"}:
         raise ValueError(f"duplication_policy: expected 'reject' or 'return-existing', got {policy!r}")
     return policy
+
+
+def check_attributes(attributes: object, *, merge: bool = False) -> Mapping[str, Any] | None:
+    """The attributes. Raises DBOSException for what is no JSON object."""
+    if attributes is None and merge:
+        raise DBOSException("Workflow attributes: expected a dictionary to merge, got None")
+    if attributes is None:
+        return None
+    if not isinstance(attributes, dict):
+        raise DBOSException(f"Workflow attributes: expected a dictionary, got {attributes!r}")
+    try:
+        text = json.dumps(attributes, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DBOSException(f"Workflow attributes: expected what JSON has a form for, got {attributes!r}") from error
+    if _NUL.search(text):
+        raise DBOSException("Workflow attributes: expected text without NUL, which databases cannot store")
+    return attributes

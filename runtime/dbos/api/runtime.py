@@ -218,6 +218,7 @@ def _open_database(settings: Settings) -> SystemDatabase:
                 engine=options.engine,
                 schema=options.schema,
                 use_listen_notify=options.use_listen_notify,
+                query_timeout_seconds=options.query_timeout_seconds,
                 pool=PoolSettings(
                     size=options.pool_size, engine_options=options.engine_options, prepared=options.use_listen_notify
                 ),

@@ -10,10 +10,11 @@ from typing import Any, TypedDict
 
 from dbos._error import DBOSNonExistentWorkflowError
 from dbos._sys_db import WorkflowInputs, WorkflowStatus
+from dbos.api.options import check_attributes
 from dbos.core.statuses import WorkflowStatusString
 from dbos.serialization.decoding import UndecodableError, decode_error, decode_inputs, decode_value
 from dbos.store.database import SystemDatabase
-from dbos.store.introspection import WorkflowFilter, list_workflows
+from dbos.store.introspection import StepFilter, WorkflowFilter, list_steps, list_workflows
 from dbos.store.operation import Row
 
 logger = logging.getLogger("dbos")
@@ -28,6 +29,10 @@ class ListOptions(TypedDict, total=False):
     status: str | list[str] | None
     start_time: str | None
     end_time: str | None
+    completed_after: str | None
+    completed_before: str | None
+    dequeued_after: str | None
+    dequeued_before: str | None
     name: str | list[str] | None
     app_version: str | list[str] | None
     forked_from: str | list[str] | None
@@ -43,6 +48,11 @@ class ListOptions(TypedDict, total=False):
     load_input: bool
     load_output: bool
     queues_only: bool
+    was_forked_from: bool | None
+    is_fork: bool | None
+    has_parent: bool | None
+    attributes: dict[str, Any] | None
+    application_name: str | list[str] | None
 
 
 _KNOWN = frozenset(ListOptions.__annotations__)
@@ -51,7 +61,8 @@ _KNOWN = frozenset(ListOptions.__annotations__)
 def list_statuses(database: SystemDatabase, application: str | None, options: ListOptions) -> list[WorkflowStatus]:
     """The workflows that match, oldest first unless `sort_desc`.
 
-    Raises TypeError for an unknown filter and ValueError for a time that is not ISO 8601.
+    Raises TypeError for an unknown filter, ValueError for a time that is not ISO 8601, and
+    DBOSQueryTimeoutError when it takes too long.
     """
     unknown = sorted(set(options) - _KNOWN)
     if unknown:
@@ -70,7 +81,16 @@ def list_statuses(database: SystemDatabase, application: str | None, options: Li
         workflow_id_prefix=_values(options.get("workflow_id_prefix")),
         created_from_ms=_epoch_ms("start_time", options.get("start_time")),
         created_to_ms=_epoch_ms("end_time", options.get("end_time")),
+        completed_from_ms=_epoch_ms("completed_after", options.get("completed_after")),
+        completed_to_ms=_epoch_ms("completed_before", options.get("completed_before")),
+        dequeued_from_ms=_epoch_ms("dequeued_after", options.get("dequeued_after")),
+        dequeued_to_ms=_epoch_ms("dequeued_before", options.get("dequeued_before")),
         queued_only=options.get("queues_only", False),
+        was_forked_from=options.get("was_forked_from"),
+        is_fork=options.get("is_fork"),
+        has_parent=options.get("has_parent"),
+        attributes=check_attributes(options.get("attributes")),
+        application_name=_values(options.get("application_name")),
         application=application,
         limit=options.get("limit"),
         offset=options.get("offset"),
@@ -83,6 +103,7 @@ def list_statuses(database: SystemDatabase, application: str | None, options: Li
             wanted,
             load_input=options.get("load_input", True),
             load_output=options.get("load_output", True),
+            timeout_seconds=database.query_timeout_seconds,
         )
     )
     return [workflow_status(row) for row in rows]
@@ -114,6 +135,13 @@ def existing(status: WorkflowStatus | None, workflow_id: str) -> WorkflowStatus:
     if status is None:
         raise DBOSNonExistentWorkflowError("target", workflow_id)
     return status
+
+
+def list_step_infos(database: SystemDatabase, wanted: StepFilter) -> list[dict[str, Any]]:
+    """The recorded steps of a workflow in order, as dictionaries. Raises DBOSQueryTimeoutError."""
+    timeout = database.query_timeout_seconds
+    rows = database.query(lambda engine: list_steps(engine, database.schema, wanted, timeout_seconds=timeout))
+    return [_step(row) for row in rows]
 
 
 def workflow_status(row: Row) -> WorkflowStatus:
@@ -153,6 +181,19 @@ def workflow_status(row: Row) -> WorkflowStatus:
     status.app_id = row["application_id"]
     status.recovery_attempts = row["recovery_attempts"]
     return status
+
+
+def _step(row: Row) -> dict[str, Any]:
+    serialization = row["serialization"]
+    return {
+        "function_id": row["function_id"],
+        "function_name": row["function_name"],
+        "output": _decoded(row, "output", lambda text: decode_value(text, serialization)),
+        "error": _decoded(row, "error", lambda text: decode_error(text, serialization)),
+        "child_workflow_id": row["child_workflow_id"],
+        "started_at_epoch_ms": row["started_at_epoch_ms"],
+        "completed_at_epoch_ms": row["completed_at_epoch_ms"],
+    }
 
 
 def _input(row: Row) -> WorkflowInputs | None:

@@ -30,6 +30,7 @@ class DatabaseOptions:
     pool_size: int = 20
     engine_options: dict[str, Any] = field(default_factory=dict)
     use_listen_notify: bool = True
+    query_timeout_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         if self.pool_size < 4:

@@ -31,6 +31,7 @@ class DBOSConfig(TypedDict, total=False):
     | `use_listen_notify` | True; False behind a proxy that pools transactions |
     | `notification_listener_polling_interval_sec` | 1.0: how often a waiter looks where nothing is announced |
     | `notification_coalesce_sec` | 0.01: news of events and streams are sent together, at most this often |
+    | `observability_query_timeout_sec` | 30; how long a listing may take, 0: no bound |
     | `application_version` | `DBOS__APPVERSION`, else a hash of the code |
     | `executor_id` | `DBOS__VMID`, else `local` |
     | `log_level` | `INFO` |
@@ -48,6 +49,7 @@ class DBOSConfig(TypedDict, total=False):
     use_listen_notify: bool | None
     notification_listener_polling_interval_sec: float | None
     notification_coalesce_sec: float | None
+    observability_query_timeout_sec: float | None
     application_version: str | None
     executor_id: str | None
     log_level: str | None
@@ -85,6 +87,7 @@ def load_settings(
             pool_size=_or(_take(config, "sys_db_pool_size", int), 20),
             engine_options=dict(_take(config, "db_engine_kwargs", dict) or {}),
             use_listen_notify=_or(_take(config, "use_listen_notify", bool), default=True),
+            query_timeout_seconds=_or(_seconds(config, "observability_query_timeout_sec"), 30.0),
         ),
         executor_id=_take(config, "executor_id", str) or environment.get("DBOS__VMID") or "local",
         application_version=_take(config, "application_version", str) or environment.get("DBOS__APPVERSION") or None,

@@ -28,11 +28,12 @@ from dbos.engine.steps import (
     Operated,
     checkpoint_record,
     ensure_owned,
+    guard,
     lost_ownership,
     record_checkpoint,
     replay,
 )
-from dbos.engine.waiting import await_outcome
+from dbos.engine.waiting import Guard, await_outcome
 from dbos.serialization.encoding import encode_inputs
 from dbos.store.operation import Operation, Statement
 from dbos.store.records import StartAnswer
@@ -81,7 +82,7 @@ def _call(services: Services, call: Call) -> Plan[Any]:
     if replayed is not None:
         return replayed.unwrap()
     began = epoch_ms()
-    outcome = yield from _run_or_attach(services, call, started)
+    outcome = yield from _run_or_attach(services, call, started, guard(parent))
     yield from _record_result(services, parent, function_id, started.workflow_id, outcome, began=began)
     return outcome.unwrap()
 
@@ -119,8 +120,8 @@ def enqueue_as(
     return (yield from _insert(services, call, shape, policy="reject", given_id=given_id)).workflow_id
 
 
-def get_result(services: Services, workflow_id: str, *, poll_seconds: float) -> Plan[Any]:
-    """Wait for a workflow's result; in a workflow the result is a step of it."""
+def get_result(services: Services, workflow_id: str, *, poll_seconds: float, as_child: bool = True) -> Plan[Any]:
+    """Wait for a workflow's result; in a workflow the result is a step of it, which names it when `as_child`."""
     parent = recording_execution() if services.records_steps else None
     if parent is None:
         return (yield from await_outcome(services.signals, workflow_id, poll_seconds=poll_seconds)).unwrap()
@@ -129,8 +130,9 @@ def get_result(services: Services, workflow_id: str, *, poll_seconds: float) -> 
     if replayed is not None:
         return replayed.unwrap()
     began = epoch_ms()
-    outcome = yield from await_outcome(services.signals, workflow_id, poll_seconds=poll_seconds)
-    yield from _record_result(services, parent, function_id, workflow_id, outcome, began=began)
+    outcome = yield from await_outcome(services.signals, workflow_id, poll_seconds=poll_seconds, guard=guard(parent))
+    child = workflow_id if as_child else None
+    yield from _record_result(services, parent, function_id, child, outcome, began=began)
     return outcome.unwrap()
 
 
@@ -280,9 +282,9 @@ def _replayed_child(parent: Execution, function_id: int, name: str) -> WorkflowI
     return None if child is None else WorkflowId(child)
 
 
-def _run_or_attach(services: Services, call: Call, started: Started) -> Plan[Outcome]:
+def _run_or_attach(services: Services, call: Call, started: Started, waits: Guard | None = None) -> Plan[Outcome]:
     if started.execution is None:
-        return (yield from await_outcome(services.signals, started.workflow_id, poll_seconds=1.0))
+        return (yield from await_outcome(services.signals, started.workflow_id, poll_seconds=1.0, guard=waits))
     note_start(services, started.execution)
     return (yield from execute(services, call, started.execution))
 
@@ -295,7 +297,7 @@ def _record_refusal(
 
 
 def _record_result(
-    services: Services, parent: Execution, function_id: int, child: str, outcome: Outcome, *, began: int
+    services: Services, parent: Execution, function_id: int, child: str | None, outcome: Outcome, *, began: int
 ) -> Plan[None]:
     record = checkpoint_record(services, parent, Operated(function_id, GET_RESULT, began, child), outcome)
     yield from record_checkpoint(parent, record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ class ExecutionStoppedError(DBOSBaseException):
         self._arguments = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Execution:
     """One execution of one workflow: what it owns, and how far it is."""
 
@@ -47,6 +48,10 @@ class Execution:
         """The ID of the next operation: 1, 2, 3, … in the order of calls."""
         self.function_id += 1
         return self.function_id
+
+    def doubt(self) -> None:
+        """There is news of the workflow: whether it is still ours is looked up before the next step."""
+        self.checked_at = -math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ def run_function(
 
 
 def note_start(services: Services, execution: Execution, *, waited_seconds: float | None = None) -> None:
-    """Tell observers that an execution begins."""
+    """Tell observers that an execution begins; from now on it hears of news of its workflow."""
+    services.signals.watch(execution.workflow_id, execution)
     services.telemetry.emit(WorkflowStarted(execution.name, execution.queue_name or "", waited_seconds))
 
 

@@ -22,6 +22,7 @@ from dbos.engine.context import Execution, StepScope, current_step
 from dbos.engine.plan import Invoke, Plan, Read, Wait, Write
 from dbos.engine.registry import StepFunction
 from dbos.engine.services import Services, epoch_ms
+from dbos.engine.waiting import Guard
 from dbos.serialization.decoding import decode_error, decode_value
 from dbos.serialization.encoding import encode_value
 from dbos.serialization.failures import encode_failure
@@ -146,17 +147,22 @@ def record_checkpoint(execution: Execution, record: StepRecord) -> Plan[None]:
         raise DBOSStepNondeterminismError(record.workflow_id, record.function_id)
 
 
-def ensure_owned(execution: Execution) -> Plan[None]:
+def ensure_owned(execution: Execution, *, trust_seconds: float = STATUS_TTL_SECONDS) -> Plan[None]:
     """Raise, as record_checkpoint does, when the workflow was cancelled or taken over.
 
     The row is read only when the last checkpoint's answer is old: short steps in a row cost no read.
     """
-    if time.monotonic() - execution.checked_at < STATUS_TTL_SECONDS:
+    if time.monotonic() - execution.checked_at < trust_seconds:
         return
     status, owner = yield Read(lambda: _load_ownership(execution))
     if owner != execution.owner:
         raise lost_ownership(execution, status)
     execution.checked_at = time.monotonic()
+
+
+def guard(execution: Execution) -> Guard:
+    """What ends a wait of a workflow that was cancelled or taken over meanwhile."""
+    return Guard(execution.workflow_id, lambda: ensure_owned(execution, trust_seconds=0))
 
 
 def lost_ownership(execution: Execution, status: str | None) -> BaseException:

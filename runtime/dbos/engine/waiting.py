@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from dbos._error import DBOSAwaitedWorkflowCancelledError, DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded
 from dbos.core.outcome import Outcome
@@ -16,7 +17,9 @@ from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.plan import Await, Plan, Read
 from dbos.serialization.decoding import UndecodableError, decode_error, decode_value
 from dbos.store.rows import RecordedResult
-from dbos.store.workflows import load_result
+from dbos.store.workflows import load_first_ended, load_result
+
+T = TypeVar("T")
 
 
 class Channel(StrEnum):
@@ -78,11 +81,20 @@ class Waiter:
         self.armed = Future()
 
 
+class Running(Protocol):
+    """An execution that learns that there is news of its workflow."""
+
+    def doubt(self) -> None:
+        """Look up who owns the workflow before the next step."""
+        ...
+
+
 class Signals:
     """Who waits for what: the ID of a workflow stands for its end, the key of a Topic for its news. Thread-safe."""
 
     def __init__(self) -> None:
         self._waiters: dict[str, list[Hearer]] = {}
+        self._running: WeakValueDictionary[str, Running] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -122,23 +134,69 @@ class Signals:
 
     def ring_all(self) -> None:
         """Wake everybody: something was missed, or everything ends."""
+        for execution in list(self._running.values()):
+            execution.doubt()
         with self._lock:
             for waiters in self._waiters.values():
                 for waiter in waiters:
                     waiter.ring()
 
 
-def await_outcome(signals: Signals, workflow_id: str, *, poll_seconds: float) -> Plan[Outcome]:
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The workflow that waits. `check` raises when it was cancelled or taken over, which ends the wait."""
+
+    workflow_id: str
+    check: Callable[[], Plan[None]]
+
+
+def await_outcome(
+    signals: Signals, workflow_id: str, *, poll_seconds: float, guard: Guard | None = None
+) -> Plan[Outcome]:
     """Wait until a workflow ended; what it gave. A workflow that does not exist yet is waited for too."""
-    with signals.waiter(workflow_id) as waiter:
+    found: Outcome = yield from _await_news(
+        signals, [workflow_id], lambda: _look(workflow_id), poll_seconds=poll_seconds, guard=guard
+    )
+    return found
+
+
+def await_first(
+    signals: Signals, workflow_ids: Sequence[str], *, poll_seconds: float, guard: Guard | None = None
+) -> Plan[str]:
+    """Wait until one of some workflows ended; the ID of the one that was first."""
+    found: str = yield from _await_news(
+        signals, workflow_ids, lambda: _look_first(workflow_ids), poll_seconds=poll_seconds, guard=guard
+    )
+    return found
+
+
+def _await_news(
+    signals: Signals,
+    workflow_ids: Sequence[str],
+    look: Callable[[], Plan[T | None]],
+    *,
+    poll_seconds: float,
+    guard: Guard | None,
+) -> Plan[T]:
+    with signals.waiter(*workflow_ids, *([] if guard is None else [guard.workflow_id])) as waiter:
         while True:
             waiter.rearm()
-            result: RecordedResult | None = yield Read(lambda: load_result(workflow_id))
-            if result is not None:
-                outcome = recorded_outcome(workflow_id, result)
-                if outcome is not None:
-                    return outcome
+            found = yield from look()
+            if found is not None:
+                return found
+            if guard is not None:
+                yield from guard.check()
             yield Await(waiter.armed, poll_seconds)
+
+
+def _look(workflow_id: str) -> Plan[Outcome | None]:
+    result: RecordedResult | None = yield Read(lambda: load_result(workflow_id))
+    return None if result is None else recorded_outcome(workflow_id, result)
+
+
+def _look_first(workflow_ids: Sequence[str]) -> Plan[str | None]:
+    first: str | None = yield Read(lambda: load_first_ended(workflow_ids))
+    return first
 
 
 def recorded_outcome(workflow_id: str, result: RecordedResult) -> Outcome | None:

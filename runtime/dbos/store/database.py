@@ -53,6 +53,8 @@ class DatabaseSettings:
     """Whether a missing database or schema is created."""
     retry: bool = True
     """Whether a lost connection is tried again without limit."""
+    query_timeout_seconds: float | None = None
+    """How long a listing may take; None: as long as it takes."""
     pool: PoolSettings = field(default_factory=PoolSettings)
 
 
@@ -78,6 +80,11 @@ class SystemDatabase:
     def schema(self) -> str:
         """The name of the system schema."""
         return self._settings.schema
+
+    @property
+    def query_timeout_seconds(self) -> float | None:
+        """How long a listing may take; None: as long as it takes."""
+        return self._settings.query_timeout_seconds
 
     def prepare(self) -> None:
         """Create what is missing and verify the rest.

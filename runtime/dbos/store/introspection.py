@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Engine, MetaData, Select, Table, and_, asc, desc, func, literal_column, or_, select
+from sqlalchemy import (
+    Column,
+    Engine,
+    MetaData,
+    Select,
+    Table,
+    and_,
+    asc,
+    cast,
+    desc,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import BigInteger, Boolean, Text
 
+from dbos.store.dialects.postgres import bounded_query
 from dbos.store.operation import Row
 
 _TEXT = [
@@ -65,18 +83,47 @@ class WorkflowFilter:
     workflow_id_prefix: Sequence[str] | None = None
     created_from_ms: int | None = None
     created_to_ms: int | None = None
+    completed_from_ms: int | None = None
+    completed_to_ms: int | None = None
+    dequeued_from_ms: int | None = None
+    dequeued_to_ms: int | None = None
     queued_only: bool = False
+    was_forked_from: bool | None = None
+    is_fork: bool | None = None
+    has_parent: bool | None = None
+    attributes: Mapping[str, Any] | None = None
+    """Keys and values that a workflow's attributes must have, among others."""
+    application_name: Sequence[str] | None = None
     application: str | None = None
-    """Only this application's workflows and unclaimed ones; None lists all. Ignored with `workflow_ids`."""
+    """Only these and unclaimed workflows; None lists all. Ignored with `workflow_ids` and `application_name`."""
     limit: int | None = None
     offset: int | None = None
     newest_first: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFilter:
+    """Which steps of a workflow to list."""
+
+    workflow_id: str
+    load_output: bool = True
+    limit: int | None = None
+    offset: int | None = None
+
+
 def list_workflows(
-    engine: Engine, schema: str, wanted: WorkflowFilter, *, load_input: bool, load_output: bool
+    engine: Engine,
+    schema: str,
+    wanted: WorkflowFilter,
+    *,
+    load_input: bool,
+    load_output: bool,
+    timeout_seconds: float | None = None,
 ) -> list[Row]:
-    """The rows of workflow_status that match, with `inputs`, `output` and `error` where asked for."""
+    """The rows of workflow_status that match, with `inputs`, `output` and `error` where asked for.
+
+    Raises DBOSQueryTimeoutError when that takes longer than `timeout_seconds`.
+    """
     tables = _Tables(schema)
     status = tables.status
     page = _page(status, wanted).subquery("page")
@@ -93,8 +140,17 @@ def list_workflows(
         columns.append(func.coalesce(result.c.error, status.c.error).label("error"))
     order = desc if wanted.newest_first else asc
     query = select(*columns).select_from(joined).order_by(order(status.c.created_at), order(status.c.workflow_uuid))
-    with engine.connect() as connection:
+    with bounded_query(engine, timeout_seconds) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def list_steps(engine: Engine, schema: str, wanted: StepFilter, *, timeout_seconds: float | None = None) -> list[Row]:
+    """The recorded steps of a workflow in order. Raises as list_workflows."""
+    steps = _Tables(schema).steps
+    columns = [column for column in steps.columns if wanted.load_output or column.name not in {"output", "error"}]
+    query = select(*columns).where(steps.c.workflow_uuid == wanted.workflow_id).order_by(steps.c.function_id)
+    with bounded_query(engine, timeout_seconds) as connection:
+        return [dict(row) for row in connection.execute(query.limit(wanted.limit).offset(wanted.offset)).mappings()]
 
 
 class _Tables:
@@ -103,9 +159,21 @@ class _Tables:
         text = [Column(name, Text) for name in _TEXT]
         numbers = [Column(name, BigInteger) for name in _NUMBERS]
         self.status = Table(
-            "workflow_status", metadata, *text, *numbers, Column("was_forked_from", Boolean), Column("attributes")
+            "workflow_status",
+            metadata,
+            *text,
+            *numbers,
+            Column("was_forked_from", Boolean),
+            Column("attributes"),
         )
         self.input = Table("workflow_input", metadata, Column("workflow_uuid", Text), Column("inputs", Text))
+        self.steps = Table(
+            "operation_outputs",
+            metadata,
+            *[Column(name, Text) for name in ("workflow_uuid", "function_name", "output", "error")],
+            *[Column(name, Text) for name in ("child_workflow_id", "serialization")],
+            *[Column(name, BigInteger) for name in ("function_id", "started_at_epoch_ms", "completed_at_epoch_ms")],
+        )
         self.output = Table(
             "workflow_output", metadata, Column("workflow_uuid", Text), Column("output", Text), Column("error", Text)
         )
@@ -118,13 +186,18 @@ def _page(status: Table, wanted: WorkflowFilter) -> Select[Any]:
     if wanted.workflow_id_prefix is not None:
         ids = status.c.workflow_uuid
         conditions.append(or_(*(ids.startswith(prefix, autoescape=True) for prefix in wanted.workflow_id_prefix)))
-    if wanted.created_from_ms is not None:
-        conditions.append(status.c.created_at >= wanted.created_from_ms)
-    if wanted.created_to_ms is not None:
-        conditions.append(status.c.created_at <= wanted.created_to_ms)
+    conditions += _ranges(status, wanted)
+    for column, present in ((status.c.forked_from, wanted.is_fork), (status.c.parent_workflow_id, wanted.has_parent)):
+        if present is not None:
+            conditions.append(column.is_not(None) if present else column.is_(None))
     if wanted.queued_only:
         conditions.append(status.c.queue_name.is_not(None))
-    if wanted.application is not None and wanted.workflow_ids is None:
+    if wanted.was_forked_from is not None:
+        conditions.append(status.c.was_forked_from.is_(wanted.was_forked_from))
+    if wanted.attributes is not None:
+        sought = cast(literal(json.dumps(wanted.attributes), Text), JSONB)
+        conditions.append(status.c.attributes.op("@>", is_comparison=True)(sought))
+    if wanted.application is not None and wanted.workflow_ids is None and wanted.application_name is None:
         name = status.c.application_name
         conditions.append(or_(name == wanted.application, name.is_(None)))
     order = desc if wanted.newest_first else asc
@@ -132,6 +205,16 @@ def _page(status: Table, wanted: WorkflowFilter) -> Select[Any]:
     if wanted.limit is not None or wanted.offset is not None:
         query = query.order_by(order(status.c.created_at), order(status.c.workflow_uuid))
     return query.limit(wanted.limit).offset(wanted.offset)
+
+
+def _ranges(status: Table, wanted: WorkflowFilter) -> list[Any]:
+    ranges = (
+        (status.c.created_at, wanted.created_from_ms, wanted.created_to_ms),
+        (status.c.completed_at, wanted.completed_from_ms, wanted.completed_to_ms),
+        (status.c.started_at_epoch_ms, wanted.dequeued_from_ms, wanted.dequeued_to_ms),
+    )
+    least = [column >= since for column, since, _ in ranges if since is not None]
+    return least + [column <= until for column, _, until in ranges if until is not None]
 
 
 def _choices(status: Table, wanted: WorkflowFilter) -> Mapping[Any, Sequence[str]]:
@@ -146,5 +229,6 @@ def _choices(status: Table, wanted: WorkflowFilter) -> Mapping[Any, Sequence[str
         status.c.forked_from: wanted.forked_from,
         status.c.parent_workflow_id: wanted.parent_workflow_id,
         status.c.schedule_name: wanted.schedule_name,
+        status.c.application_name: wanted.application_name,
     }
     return {column: values or ("",) for column, values in choices.items() if values is not None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dbos.core.ids import WorkflowId
 from dbos.store.operation import Operation, Row, Statement
 from dbos.store.rows import Insertion, NewWorkflow, RecordedResult
@@ -51,6 +53,12 @@ def load_result(workflow_id: str) -> Operation[RecordedResult | None]:
     return RecordedResult(
         status=row["status"], output=row["output"], error=row["error"], serialization=row["serialization"]
     )
+
+
+def load_first_ended(workflow_ids: Sequence[str]) -> Operation[str | None]:
+    """The one of some workflows that ended first; None while none has."""
+    rows = yield Statement("load_first_ended", {"ids": list(workflow_ids)})
+    return rows[0]["workflow_uuid"] if rows else None
 
 
 def _insertion(row: Row, *, created: bool, deduplicated_by: WorkflowId | None = None) -> Insertion:

@@ -13,11 +13,12 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import errors
 from psycopg.rows import dict_row
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, true
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from dbos._error import DBOSQueryTimeoutError
 from dbos.store.catalog import Catalog
 from dbos.store.operation import Row, Statement
 
@@ -217,6 +218,27 @@ class ConnectionSource:
     def dispose(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+
+
+@contextmanager
+def bounded_query(engine: Engine, seconds: float | None) -> Iterator[Connection]:
+    """A connection for reading whose statements may take that long.
+
+    Raises DBOSQueryTimeoutError for one that takes longer.
+    """
+    with engine.connect() as connection:
+        if not seconds or engine.dialect.name != "postgresql":
+            yield connection
+            return
+        connection.execution_options(isolation_level="READ COMMITTED")  # the setting lasts as long as a transaction
+        limit = f"{max(1, int(seconds * 1000))}ms"
+        connection.execute(select(func.set_config("statement_timeout", limit, true())))
+        try:
+            yield connection
+        except DBAPIError as error:
+            if isinstance(error.orig, errors.QueryCanceled):
+                raise DBOSQueryTimeoutError(seconds) from error
+            raise
 
 
 _LOST_CLASSES = ("08", "53", "57")
