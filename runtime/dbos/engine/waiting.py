@@ -120,8 +120,15 @@ class Signals:
                     if not waiters:
                         del self._waiters[key]
 
+    def watch(self, workflow_id: str, execution: Running) -> None:
+        """Tell an execution about news of its workflow, for as long as it exists."""
+        self._running[workflow_id] = execution
+
     def ring(self, key: str) -> None:
-        """Wake whoever waits for this."""
+        """Wake whoever waits for this; who runs a workflow of this ID looks whether it still may."""
+        execution = self._running.get(key)
+        if execution is not None:
+            execution.doubt()
         if key not in self._waiters:
             return
         with self._lock:
