@@ -10,6 +10,7 @@ import pytest
 
 from support.peer import peer_python
 from support.postgres import PostgresServer, session_postgres
+from support.store_records import opened
 
 
 @contextmanager
@@ -27,10 +28,37 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what our marks mean."""
+    config.addinivalue_line("markers", "both_databases: runs on PostgreSQL and on SQLite")
+    config.addinivalue_line("markers", "postgresql_only: of a module that runs on both, about PostgreSQL alone")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked on both databases."""
+    test = metafunc.definition
+    if "database_kind" in metafunc.fixturenames and test.get_closest_marker("both_databases"):
+        only = test.get_closest_marker("postgresql_only")
+        metafunc.parametrize("database_kind", ["postgresql"] if only else ["postgresql", "sqlite"])
+
+
 @pytest.fixture
-def database_url(postgres_server: PostgresServer) -> Iterator[str]:
+def database_kind() -> str:
+    """Which database `database_url` names."""
+    return "postgresql"
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database of this test alone, with the system schema `dbos`."""
-    with postgres_server.database() as url:
+    if database_kind == "sqlite":
+        url = f"sqlite:///{tmp_path / 'system.sqlite'}"
+        with opened(url) as database:
+            database.prepare()
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.database() as url:
         yield url
 
 

@@ -15,50 +15,67 @@ if TYPE_CHECKING:
     from dbos.api.app import DBOS
     from dbos.api.classes import DBOSConfiguredInstance, DBOSContextEnsure, DBOSContextSetAuth
     from dbos.api.client import DBOSClient
+    from dbos.api.client_schedules import ClientScheduleInput
+    from dbos.api.debouncer import Debouncer, DebouncerClient
     from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
     from dbos.api.options import EnqueueOptions, SetEnqueueOptions, SetWorkflowID
     from dbos.api.queues import Queue
+    from dbos.api.schedules import ScheduleInput
     from dbos.config.sources import DBOSConfig
     from dbos.core.limits import QueueRateLimit
     from dbos.core.statuses import WorkflowStatusString
+    from dbos.engine.schedules import WorkflowSchedule
+    from dbos.engine.versions import VersionInfo
 
 _HOMES = {
+    "ClientScheduleInput": "dbos.api.client_schedules",
     "DBOS": "dbos.api.app",
     "DBOSClient": "dbos.api.client",
     "DBOSConfig": "dbos.config.sources",
     "DBOSConfiguredInstance": "dbos.api.classes",
     "DBOSContextEnsure": "dbos.api.classes",
     "DBOSContextSetAuth": "dbos.api.classes",
+    "Debouncer": "dbos.api.debouncer",
+    "DebouncerClient": "dbos.api.debouncer",
     "EnqueueOptions": "dbos.api.options",
     "PortableWorkflowError": "dbos._serialization",
     "Queue": "dbos.api.queues",
     "QueueRateLimit": "dbos.core.limits",
     "SendMessage": "dbos._sys_db",
+    "ScheduleInput": "dbos.api.schedules",
     "SetEnqueueOptions": "dbos.api.options",
     "SetWorkflowID": "dbos.api.options",
+    "VersionInfo": "dbos.engine.versions",
     "WorkflowHandle": "dbos.api.handles",
     "WorkflowHandleAsync": "dbos.api.handles",
     "WorkflowSerializationFormat": "dbos._serialization",
+    "WorkflowSchedule": "dbos.engine.schedules",
     "WorkflowStatus": "dbos._sys_db",
     "WorkflowStatusString": "dbos.core.statuses",
 }
 
 __all__ = [
     "DBOS",
+    "ClientScheduleInput",
     "DBOSClient",
     "DBOSConfig",
     "DBOSConfiguredInstance",
     "DBOSContextEnsure",
     "DBOSContextSetAuth",
+    "Debouncer",
+    "DebouncerClient",
     "EnqueueOptions",
     "PortableWorkflowError",
     "Queue",
     "QueueRateLimit",
+    "ScheduleInput",
     "SendMessage",
     "SetEnqueueOptions",
     "SetWorkflowID",
+    "VersionInfo",
     "WorkflowHandle",
     "WorkflowHandleAsync",
+    "WorkflowSchedule",
     "WorkflowSerializationFormat",
     "WorkflowStatus",
     "WorkflowStatusString",

@@ -10,7 +10,8 @@ from typing import Any
 from dbos.core.ids import ExecutorId, OwnerToken, WorkflowId
 from dbos.core.limits import QueueLimits
 from dbos.serialization.encoding import encode_inputs, encode_value
-from dbos.store.database import DatabaseSettings, SystemDatabase
+from dbos.store.backend import DatabaseSettings
+from dbos.store.database import SystemDatabase
 from dbos.store.dequeue import Claimant, ClaimRequest, claim_statement, claimed_workflow
 from dbos.store.operation import Operation, Row, Statement
 from dbos.store.rows import ClaimedWorkflow, NewWorkflow, OutcomeRecord, StepRecord

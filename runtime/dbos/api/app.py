@@ -24,7 +24,9 @@ from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.managing import Managing
 from dbos.api.queues import OnConflict, Queue, either_concurrency, make_limits, may_update, register
 from dbos.api.runtime import Application, configure, engine, process, refuse_event_loop, registry
+from dbos.api.schedules import Schedules
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses
+from dbos.api.versions import Versions
 from dbos.config.sources import DBOSConfig
 from dbos.core.limits import QueueRateLimit
 from dbos.engine.context import authentication, current_execution, current_step
@@ -81,7 +83,7 @@ class _ContextAttributes(type):
         return engine().services.claimant.executor_id
 
 
-class DBOS(Communication, Decorators, Classes, Managing, Awaiting, metaclass=_ContextAttributes):
+class DBOS(Communication, Decorators, Classes, Managing, Awaiting, Schedules, Versions, metaclass=_ContextAttributes):
     """Durable workflows. `DBOS(config=…)`, then `DBOS.launch()`; everything else is called on the class.
 
     A process has one: another `DBOS(…)` is the same until `DBOS.destroy()`.

@@ -11,21 +11,25 @@ from dbos._sys_db import WorkflowStatus
 from dbos.api.client_awaiting import ClientAwaiting
 from dbos.api.client_communication import ClientCommunication
 from dbos.api.client_managing import ClientManaging
+from dbos.api.client_schedules import ClientSchedules
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions, check_policy, check_priority, check_seconds
 from dbos.api.runtime import SAFETY_SECONDS, refuse_event_loop
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses, load_status
+from dbos.api.versions import ClientVersions
 from dbos.core.ids import ExecutorId, WorkflowId, check_name, check_text
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.commands import insert
+from dbos.engine.file_watch import FileWatch
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.plan import Plan
 from dbos.engine.services import Rechecks, Services, epoch_ms, new_uuid
 from dbos.engine.waiting import Signals
-from dbos.engine.wakeups import CHANNEL, Listener, payloads
+from dbos.engine.wakeups import CHANNEL, Listener, make_listener, payloads, schedule_news
 from dbos.engine.watch import OwnershipWatch
 from dbos.serialization.encoding import encode_inputs
-from dbos.store.database import DatabaseSettings, SystemDatabase
+from dbos.store.backend import DatabaseSettings
+from dbos.store.database import SystemDatabase
 from dbos.store.dequeue import Claimant
 from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.rows import NewWorkflow
@@ -36,7 +40,7 @@ POOL_SIZE = 5
 KNOWN_OPTIONS = frozenset(EnqueueOptions.__annotations__)
 
 
-class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting):
+class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientSchedules, ClientVersions):
     """Enqueues workflows for an application and looks at them, without its code.
 
     Thread-safe. Close it with destroy(), or use it in a `with` block.
@@ -84,7 +88,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting):
             raise DBOSInitializationError(f"{key}: {error}") from error
         self._application = application_name
         self._services = self._make_services(dbos_system_schema, listens=use_listen_notify)
-        self._listener: Listener | None = None
+        self._listener: Listener | FileWatch | None = None
         try:
             self._database.prepare()
         except BaseException:
@@ -92,7 +96,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting):
             raise
         self._services.writer.start()
         if use_listen_notify:
-            self._listener = Listener(self._database.source, dbos_system_schema, self._services.signals)
+            self._listener = make_listener(self._database.source, dbos_system_schema, self._services.signals)
             self._listener.start()
 
     def __enter__(self) -> DBOSClient:
@@ -164,13 +168,19 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting):
         return await self._database.in_background(lambda: load_status(self._database, workflow_id))
 
     def _enqueue(self, options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan[WorkflowId]:
-        record = self._new_record(options, args, kwargs)
+        record = self.new_record(options, args, kwargs)
         workflow_id, insertion = yield from insert(record, policy=options.get("duplication_policy", "reject"))
         if insertion.created and record.status == WorkflowStatusString.ENQUEUED:
             self._services.wake_queue(options["queue_name"])
         return workflow_id
 
-    def _new_record(self, options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewWorkflow:
+    @property
+    def services(self) -> Services:
+        """Where this client reads and writes; for what is built on it."""
+        return self._services
+
+    def new_record(self, options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewWorkflow:
+        """What enqueue stores. Raises TypeError or ValueError naming an option."""
         _check(options)
         delay = check_seconds(options.get("delay_seconds"), subject="delay_seconds")
         timeout = options.get("workflow_timeout")
@@ -211,6 +221,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting):
             application_id="",
             records_steps=False,
             wake_queue=lambda queue: writer.announce(queue=queue),
+            schedules_changed=lambda: writer.announce(topic=(CHANNEL, schedule_news(schema))),
         )
 
 

@@ -19,12 +19,13 @@ from dbos.engine.engine import Engine
 from dbos.engine.registry import Registry, code_version
 from dbos.engine.services import Rechecks, Services
 from dbos.engine.waiting import Signals
-from dbos.engine.wakeups import CHANNEL, payloads
+from dbos.engine.wakeups import CHANNEL, payloads, schedule_news
 from dbos.engine.watch import OwnershipWatch
 from dbos.observability.endpoint import MetricsEndpoint
 from dbos.observability.logs import configure_logging
 from dbos.observability.metrics import RuntimeMetrics
-from dbos.store.database import DatabaseSettings, SystemDatabase
+from dbos.store.backend import DatabaseSettings
+from dbos.store.database import SystemDatabase
 from dbos.store.dequeue import Claimant
 from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.writer import GroupCommitWriter
@@ -66,6 +67,7 @@ class Application:
                     registry,
                     max_threads=self.settings.max_executor_threads,
                     listen=self.settings.database.use_listen_notify,
+                    schedule_seconds=self.settings.scheduler_polling_seconds,
                 )
                 self._endpoint = self._make_endpoint(engine)
                 self.engine = engine  # workflows begin before start() returns, and their steps look for it
@@ -123,6 +125,11 @@ class Application:
                 self.engine.queues.wake([queue])
             writer.announce(queue=queue)
 
+        def schedules_changed() -> None:
+            if self.engine is not None:
+                self.engine.scheduler.refresh()
+            writer.announce(topic=(CHANNEL, schedule_news(options.schema)))
+
         return Services(
             database=database,
             writer=writer,
@@ -133,6 +140,7 @@ class Application:
             rechecks=Rechecks(SAFETY_SECONDS if options.use_listen_notify else polling, polling),
             telemetry=Telemetry(),
             wake_queue=wake_queue,
+            schedules_changed=schedules_changed,
         )
 
     def _make_endpoint(self, engine: Engine) -> MetricsEndpoint | None:
@@ -207,14 +215,11 @@ def package_version() -> str:
 
 def _open_database(settings: Settings) -> SystemDatabase:
     options = settings.database
-    if options.url is None and options.engine is None:
-        raise DBOSInitializationError(
-            "system_database_url: expected postgresql://user:password@host:5432/name in the configuration, got nothing"
-        )
+    url = options.url or f"sqlite:///{settings.name.replace('-', '_')}.sqlite"
     try:
         return SystemDatabase(
             DatabaseSettings(
-                url=options.url,
+                url=url,
                 engine=options.engine,
                 schema=options.schema,
                 use_listen_notify=options.use_listen_notify,

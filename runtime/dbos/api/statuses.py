@@ -99,7 +99,7 @@ def list_statuses(database: SystemDatabase, application: str | None, options: Li
     rows = database.query(
         lambda engine: list_workflows(
             engine,
-            database.schema,
+            database.table_schema,
             wanted,
             load_input=options.get("load_input", True),
             load_output=options.get("load_output", True),
@@ -140,7 +140,7 @@ def existing(status: WorkflowStatus | None, workflow_id: str) -> WorkflowStatus:
 def list_step_infos(database: SystemDatabase, wanted: StepFilter) -> list[dict[str, Any]]:
     """The recorded steps of a workflow in order, as dictionaries. Raises DBOSQueryTimeoutError."""
     timeout = database.query_timeout_seconds
-    rows = database.query(lambda engine: list_steps(engine, database.schema, wanted, timeout_seconds=timeout))
+    rows = database.query(lambda engine: list_steps(engine, database.table_schema, wanted, timeout_seconds=timeout))
     return [_step(row) for row in rows]
 
 

@@ -35,6 +35,7 @@ class DBOSConfig(TypedDict, total=False):
     | `application_version` | `DBOS__APPVERSION`, else a hash of the code |
     | `executor_id` | `DBOS__VMID`, else `local` |
     | `log_level` | `INFO` |
+    | `scheduler_polling_interval_sec` | 30: how often schedules that others changed are read |
     | `max_executor_threads` | None: as many as block |
     | `metrics_port` | `DBOS_METRICS_PORT`, else no endpoint; 0 picks a free port |
     | `metrics_host` | `DBOS_METRICS_HOST`, else `0.0.0.0` |
@@ -53,6 +54,7 @@ class DBOSConfig(TypedDict, total=False):
     application_version: str | None
     executor_id: str | None
     log_level: str | None
+    scheduler_polling_interval_sec: float | None
     max_executor_threads: int | None
     metrics_port: int | None
     metrics_host: str | None
@@ -94,6 +96,7 @@ def load_settings(
         application_id=environment.get("DBOS__APPID", ""),
         log_level=level,
         max_executor_threads=_take(config, "max_executor_threads", int),
+        scheduler_polling_seconds=_or(_seconds(config, "scheduler_polling_interval_sec"), 30.0),
         metrics=MetricsOptions(
             port=_or(_take(config, "metrics_port", int), _port(environment)),
             host=_take(config, "metrics_host", str) or environment.get("DBOS_METRICS_HOST") or MetricsOptions().host,

@@ -47,7 +47,10 @@ def authorize(function: str, required: Sequence[str] | None, authentication: Aut
 
 
 def authentication_of_row(user: str | None, roles: str | None) -> Authentication:
-    """The user that a row names. A role is assumed only by a function that requires one. Roles that cannot be read are none: they give no rights."""
+    """The user that a row names, who assumes a role only where one is required.
+
+    Roles that cannot be read are none: they give no rights.
+    """
     try:
         listed = json.loads(roles) if roles else None
     except ValueError:

@@ -11,8 +11,9 @@ from dbos.core.limits import QueueLimits
 from dbos.engine.executor import Executor
 from dbos.engine.queue_worker import POLL_SECONDS, QueueWorker
 from dbos.engine.registry import Registry
+from dbos.engine.scheduler import Scheduler
 from dbos.engine.services import Services, epoch_ms, new_uuid
-from dbos.engine.wakeups import Listener
+from dbos.engine.wakeups import make_listener
 from dbos.store.dequeue import recover_workflows
 from dbos.store.queues import register_queue
 from dbos.store.versions import load_latest_version, register_version
@@ -21,6 +22,7 @@ from dbos.telemetry import WorkflowsRecovered
 logger = logging.getLogger("dbos")
 
 STALE_POLL_SECONDS = 15.0
+SCHEDULE_POLL_SECONDS = 30.0
 STOP_SECONDS = 2.0
 """How long a claim that hangs may hold up the end."""
 
@@ -28,7 +30,16 @@ STOP_SECONDS = 2.0
 class Engine:
     """Serves queues and runs workflows between start() and stop()."""
 
-    def __init__(self, services: Services, registry: Registry, *, max_threads: int | None, listen: bool) -> None:
+    def __init__(
+        self,
+        services: Services,
+        registry: Registry,
+        *,
+        max_threads: int | None,
+        listen: bool,
+        schedule_seconds: float = SCHEDULE_POLL_SECONDS,
+    ) -> None:
+        """`schedule_seconds` is how often the rows of schedules are read, unless one is known to have changed."""
         self.services = services
         self.registry = registry
         self.executor = Executor(services, registry, max_threads=max_threads)
@@ -37,8 +48,16 @@ class Engine:
         )
         self.executor.on_end = self._ended
         self.executor.on_unknown = self.queues.skip
+        self.scheduler = Scheduler(services, registry.scheduled, poll_seconds=schedule_seconds)
         self._listener = (
-            Listener(services.database.source, services.database.schema, services.signals, on_queues=self.queues.wake)
+            make_listener(
+                services.database.source,
+                services.database.schema,
+                services.signals,
+                on_queues=self.queues.wake,
+                on_schedules=self.scheduler.refresh,
+                on_change=self.queues.refresh,
+            )
             if listen
             else None
         )
@@ -63,6 +82,7 @@ class Engine:
         if self._listener is not None:
             self._listener.start()
         self.queues.start()
+        self.scheduler.start()
 
     def declare_queue(self, name: str, limits: QueueLimits) -> None:
         """Write the row of a queue that was declared after the start, and serve it."""
@@ -92,6 +112,7 @@ class Engine:
         self._draining = True
         until = time.monotonic() + seconds
         self.services.database.give_up_after(seconds)
+        self.scheduler.stop(within=STOP_SECONDS)
         self.queues.stop(within=max(seconds, STOP_SECONDS))
         released = self.executor.hand_back()
         if released:
@@ -101,6 +122,7 @@ class Engine:
     def stop(self) -> None:
         """Stop every part. What still runs is recovered by the next process with this executor's ID."""
         self._draining = True
+        self.scheduler.stop(within=STOP_SECONDS)
         self.queues.stop(within=STOP_SECONDS)
         self.executor.hand_back()
         self.executor.close()

@@ -26,7 +26,7 @@ from dbos.engine.services import Services
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_value
 from dbos.serialization.failures import encode_failure
-from dbos.store.dialects.postgres import is_conflict, is_connection_lost
+from dbos.store.dialects.errors import is_conflict, is_connection_lost
 from dbos.store.operation import DatabaseClosedError
 from dbos.store.rows import OutcomeRecord
 from dbos.store.steps import load_steps

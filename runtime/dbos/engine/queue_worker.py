@@ -17,7 +17,7 @@ from dbos.core.ids import INTERNAL_QUEUE, OwnerToken
 from dbos.core.limits import QueueLimits, claim_budget
 from dbos.engine.services import Services, epoch_ms, new_uuid
 from dbos.store.dequeue import ClaimRequest, claim_statement, claimed_workflow, sweep_due_rows
-from dbos.store.dialects.postgres import is_conflict
+from dbos.store.dialects.errors import is_conflict
 from dbos.store.operation import Operation, Row, Statement
 from dbos.store.queues import load_queues
 from dbos.store.rows import ClaimedWorkflow, QueueRow

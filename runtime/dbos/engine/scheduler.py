@@ -126,12 +126,8 @@ class Scheduler:
     def start(self) -> None:
         """Begin to fire."""
         self._started = time.monotonic()
-        now = self._expected = self._clock.now()
-        for workflow, text in self._declared.items():
-            rule = CronRule.parse(text)
-            entry = Entry(name=workflow, rule=rule, next_due=rule.next_after(now))
-            self._declarations.append(entry)
-            self._agenda.put(entry)
+        self._expected = self._clock.now()
+        self._declare()
         self._thread.start()
 
     def stop(self, *, within: float | None = None) -> None:
@@ -147,6 +143,13 @@ class Scheduler:
         with self._wake:
             self._next_load = min(self._next_load, self._loaded + REFRESH_SECONDS)
             self._wake.notify()
+
+    def _declare(self) -> None:
+        for workflow, text in self._declared.items():
+            rule = CronRule.parse(text)
+            entry = Entry(name=workflow, rule=rule, next_due=rule.next_after(self._expected))
+            self._declarations.append(entry)
+            self._agenda.put(entry)
 
     def _run(self) -> None:
         while True:

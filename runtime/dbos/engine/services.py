@@ -52,6 +52,8 @@ class Services:
     telemetry: Telemetry = field(default_factory=Telemetry)
     wake_queue: Callable[[str], None]
     """Called after an enqueue: this process and others look at the queue at once."""
+    schedules_changed: Callable[[], None] = lambda: None
+    """Called after a change of schedules: this process and others read them again."""
     records_steps: bool = True
     """False for a client: its calls are no steps of the workflow that makes them."""
     serialization: str = "py_pickle"

@@ -7,8 +7,11 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 
+from dbos.engine.file_watch import FileWatch
 from dbos.engine.waiting import Channel, Signals
+from dbos.store.backend import Source
 from dbos.store.dialects.postgres import ConnectionSource, PostgresConnection
+from dbos.store.dialects.sqlite import SqliteSource
 
 logger = logging.getLogger("dbos")
 
@@ -28,6 +31,27 @@ def payloads(schema: str, queues: set[str], ended: list[str]) -> list[str]:
     return [text for text in texts if len(text) <= MAX_PAYLOAD_BYTES]
 
 
+def schedule_news(schema: str) -> str:
+    """The notification that schedules were changed."""
+    return json.dumps({"schema": schema, "schedules": True})
+
+
+def make_listener(
+    source: Source,
+    schema: str,
+    signals: Signals,
+    *,
+    on_queues: Callable[[list[str]], None] = lambda _queues: None,
+    on_schedules: Callable[[], None] = lambda: None,
+    on_change: Callable[[], None] = lambda: None,
+) -> Listener | FileWatch:
+    """Who hears the news of other processes; where nothing is told (SQLite), `on_change` is called for any change."""
+    if isinstance(source, SqliteSource):
+        return FileWatch(source, signals, on_change=on_change)
+    assert isinstance(source, ConnectionSource)
+    return Listener(source, schema, signals, on_queues=on_queues, on_schedules=on_schedules)
+
+
 class Listener:
     """Hears the news of other processes, on a connection of its own."""
 
@@ -38,12 +62,14 @@ class Listener:
         signals: Signals,
         *,
         on_queues: Callable[[list[str]], None] = lambda _queues: None,
+        on_schedules: Callable[[], None] = lambda: None,
     ) -> None:
         """`signals` are rung for what is heard; all of them, when news may have been missed."""
         self._source = source
         self._schema = schema
         self._signals = signals
         self._on_queues = on_queues
+        self._on_schedules = on_schedules
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dbos-listener", daemon=True)
 
@@ -72,6 +98,7 @@ class Listener:
         for channel in (CHANNEL, *Channel):
             connection.driver.execute(f"LISTEN {channel}")
         self._signals.ring_all()
+        self._on_schedules()
         while not self._stopping.is_set():
             for notification in connection.driver.notifies(timeout=LOOK_SECONDS):
                 if notification.channel == CHANNEL:
@@ -91,6 +118,8 @@ class Listener:
             return
         if queues := news.get("queues"):
             self._on_queues(queues)
+        if news.get("schedules"):
+            self._on_schedules()
         for workflow_id in news.get("done", ()):
             self._signals.ring(workflow_id)
 

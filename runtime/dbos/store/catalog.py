@@ -8,7 +8,7 @@ package. The lines of comment that follow say why.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -31,9 +31,17 @@ class Catalog(Mapping[str, str]):
         self._queries = {name: text.encode() for name, text in self._statements.items()}
 
     @classmethod
-    def load(cls, *packages: str, schema: str) -> Catalog:
+    def load(
+        cls,
+        *packages: str,
+        schema: str,
+        overrides: Sequence[str] = (),
+        translate: Callable[[str], str] | None = None,
+    ) -> Catalog:
         """Read every .sql file of the packages, for one system schema.
 
+        Statements of `overrides` take the place of those of the same name. `translate` turns a statement into
+        the words of another database; without it statements are ready for psycopg.
         Raises ValueError when two statements share a name.
         """
         texts: dict[str, str] = {}
@@ -41,8 +49,13 @@ class Catalog(Mapping[str, str]):
             for name, text in _read(files(package)):
                 if name in texts:
                     raise ValueError(f"statement {name!r} is defined twice in {', '.join(packages)}")
-                texts[name] = _COMMENT.sub("", text).strip().rstrip(";")
-        return cls({name: _bind(_expand(name, texts, ()), schema) for name in texts})
+                texts[name] = _bare(text)
+        for package in overrides:
+            texts |= {name: _bare(text) for name, text in _read(files(package))}
+        expanded = {name: _expand(name, texts, ()) for name in texts}
+        if translate is not None:
+            return cls({name: translate(text) for name, text in expanded.items()})
+        return cls({name: _bind(text, schema) for name, text in expanded.items()})
 
     def query(self, name: str) -> bytes:
         """A statement as the driver takes it; the same object each time."""
@@ -67,6 +80,10 @@ def _read(folder: Traversable) -> Iterator[tuple[str, str]]:
         ends = [title.start() for title in titles[1:]] + [len(text)]
         for title, end in zip(titles, ends, strict=True):
             yield title[1], text[title.end() : end]
+
+
+def _bare(text: str) -> str:
+    return _COMMENT.sub("", text).strip().rstrip(";")
 
 
 def _expand(name: str, texts: Mapping[str, str], outer: tuple[str, ...]) -> str:

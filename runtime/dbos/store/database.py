@@ -10,25 +10,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import TypeVar
 
-import psycopg
 from psycopg.errors import DeadlockDetected
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from dbos._error import DBOSInitializationError
 from dbos.core.retry import reconnect_delay
-from dbos.store.catalog import Catalog
-from dbos.store.dialects.postgres import (
-    ConnectionSource,
-    PoolSettings,
-    is_connection_lost,
-    open_engine,
-    parse_url,
-)
-from dbos.store.migrations.runner import create_database_if_missing, ensure_schema
+from dbos.store.backend import DatabaseSettings, Source, open_backend
+from dbos.store.dialects.errors import is_connection_lost
 from dbos.store.operation import DatabaseClosedError, Operation, Row, Statement, perform
 
 logger = logging.getLogger("dbos")
@@ -41,35 +30,15 @@ LEAVING_SECONDS = 0.25
 """How often a process that is about to stop tries to reach a database that does not answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseSettings:
-    """Where the system database is and how it is used."""
-
-    url: str | None = None
-    engine: Engine | None = None
-    schema: str = "dbos"
-    use_listen_notify: bool = True
-    create: bool = True
-    """Whether a missing database or schema is created."""
-    retry: bool = True
-    """Whether a lost connection is tried again without limit."""
-    query_timeout_seconds: float | None = None
-    """How long a listing may take; None: as long as it takes."""
-    pool: PoolSettings = field(default_factory=PoolSettings)
-
-
 class SystemDatabase:
     """Performs operations on pooled connections; a lost connection is tried again, as every operation is repeatable."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        """Nothing is connected yet. Raises ValueError for a URL or an engine that is not PostgreSQL's by psycopg 3."""
-        if settings.engine is not None and settings.engine.dialect.driver != "psycopg":
-            raise ValueError(f"expected an engine of postgresql+psycopg://, got {settings.engine.url.drivername}://")
+        """Nothing is connected yet. Raises ValueError for what is neither PostgreSQL by psycopg 3 nor SQLite."""
         self._settings = settings
-        self._own_engine = settings.engine is None
-        self.engine = settings.engine or open_engine(parse_url(settings.url or ""), settings.pool)
-        catalog = Catalog.load("dbos.store.sql", schema=settings.schema)
-        self.source = ConnectionSource(self.engine, catalog, keeps_session=settings.pool.prepared)
+        self._backend = open_backend(settings)
+        self.engine = self._backend.engine
+        self.source: Source = self._backend.source
         self._readers: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -82,6 +51,11 @@ class SystemDatabase:
         return self._settings.schema
 
     @property
+    def table_schema(self) -> str | None:
+        """The schema that the tables are in; None on SQLite, which has none."""
+        return self._backend.schema
+
+    @property
     def query_timeout_seconds(self) -> float | None:
         """How long a listing may take; None: as long as it takes."""
         return self._settings.query_timeout_seconds
@@ -91,15 +65,7 @@ class SystemDatabase:
 
         Raises DBOSInitializationError for a schema that is older than ours or cannot be used.
         """
-        if self._own_engine and self._settings.create:
-            create_database_if_missing(self.engine.url)
-        listen = self._settings.use_listen_notify
-        try:
-            with self.source.connection() as connection:
-                ensure_schema(connection.driver, self._settings.schema, use_listen_notify=listen)
-        except (psycopg.OperationalError, SQLAlchemyError) as error:
-            where = self.engine.url.render_as_string(hide_password=True)
-            raise DBOSInitializationError(f"the system database {where} cannot be used: {_told(error)}") from error
+        self._backend.prepare()
 
     def run(self, operation: Callable[[], Operation[T]]) -> T:
         """Perform an operation, on the calling thread. The operation is made anew for each try."""
@@ -119,7 +85,12 @@ class SystemDatabase:
         """
         if self._closed.is_set():
             raise DatabaseClosedError
-        return self._perform(operation, together=together)
+        try:
+            return self._perform(operation, together=together)
+        except Exception as error:
+            if is_connection_lost(error):
+                self.source.renew()  # pooled connections died with this one; the next is new
+            raise
 
     def query(self, act: Callable[[Engine], T]) -> T:
         """Call a function that reads through the engine; it is called again when a connection is lost."""
@@ -169,7 +140,7 @@ class SystemDatabase:
             readers = self._readers
         if readers is not None:
             readers.shutdown(wait=True)
-        if self._own_engine:
+        if self._settings.engine is None:
             self.source.dispose()
 
     def _submit(self, act: Callable[[], T]) -> Future[T]:
@@ -216,8 +187,3 @@ class SystemDatabase:
 
     def _gives_up(self) -> bool:
         return self._closed.is_set() or (self._leaving.is_set() and time.monotonic() >= self._leave_at)
-
-
-def _told(error: Exception) -> str:
-    """What the driver said, on one line and without SQLAlchemy's background link."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())

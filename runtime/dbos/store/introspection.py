@@ -113,7 +113,7 @@ class StepFilter:
 
 def list_workflows(
     engine: Engine,
-    schema: str,
+    schema: str | None,
     wanted: WorkflowFilter,
     *,
     load_input: bool,
@@ -144,7 +144,9 @@ def list_workflows(
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def list_steps(engine: Engine, schema: str, wanted: StepFilter, *, timeout_seconds: float | None = None) -> list[Row]:
+def list_steps(
+    engine: Engine, schema: str | None, wanted: StepFilter, *, timeout_seconds: float | None = None
+) -> list[Row]:
     """The recorded steps of a workflow in order. Raises as list_workflows."""
     steps = _Tables(schema).steps
     columns = [column for column in steps.columns if wanted.load_output or column.name not in {"output", "error"}]
@@ -154,7 +156,7 @@ def list_steps(engine: Engine, schema: str, wanted: StepFilter, *, timeout_secon
 
 
 class _Tables:
-    def __init__(self, schema: str) -> None:
+    def __init__(self, schema: str | None) -> None:
         metadata = MetaData(schema=schema)
         text = [Column(name, Text) for name in _TEXT]
         numbers = [Column(name, BigInteger) for name in _NUMBERS]

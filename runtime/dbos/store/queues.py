@@ -98,8 +98,12 @@ def _within(worker: int | None, concurrency: int | None) -> int | None:
 
 
 def _finite(seconds: float | None) -> float | None:
-    """A time that arithmetic can use: the columns also hold NaN, infinity and negative numbers."""
-    return None if seconds is None or isnan(seconds) else min(max(seconds, 0.0), float(MAX_SECONDS))
+    """A time that arithmetic can use: the columns also hold NaN, infinity and negative numbers; on SQLite any text."""
+    try:
+        number = float("nan") if seconds is None else float(seconds)
+    except ValueError:
+        return None
+    return None if isnan(number) else min(max(number, 0.0), float(MAX_SECONDS))
 
 
 DEPTH_BOUND = 100_000

@@ -27,8 +27,9 @@ from time import monotonic
 from typing import Any
 
 from dbos.core.retry import reconnect_delay
+from dbos.store.backend import Connection, Source
 from dbos.store.batches import Record, answers_of, payload_size, statements_of
-from dbos.store.dialects.postgres import ConnectionSource, PostgresConnection, is_conflict, is_connection_lost
+from dbos.store.dialects.errors import is_conflict, is_connection_lost
 from dbos.store.operation import DatabaseClosedError, Row, Statement
 
 logger = logging.getLogger("dbos")
@@ -68,7 +69,7 @@ class GroupCommitWriter:
 
     def __init__(
         self,
-        source: ConnectionSource,
+        source: Source,
         *,
         channel: str | None = None,
         payloads: Callable[[set[str], list[str]], list[str]] | None = None,
@@ -97,7 +98,7 @@ class GroupCommitWriter:
         self._last_notify = 0.0
         self._alarmed = False
         """Whether the thread wakes by itself in time to send what is announced."""
-        self._connection: PostgresConnection | None = None
+        self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="dbos-writer", daemon=True)
 
     def start(self) -> None:
@@ -239,14 +240,14 @@ class GroupCommitWriter:
         if not self._source.keeps_session:
             return connection.execute_together(statements, local={"lock_timeout": patience})
         if patience != PATIENCE:
-            connection.driver.execute("SELECT set_config('lock_timeout', %s, false)", (patience,))
+            connection.configure({"lock_timeout": patience})
         try:
             if len(statements) == 1:
                 return [connection.execute(statements[0])]
             return connection.execute_together(statements)
         finally:
-            if patience != PATIENCE and not connection.driver.closed:
-                connection.driver.execute("SELECT set_config('lock_timeout', %s, false)", (PATIENCE,))
+            if patience != PATIENCE and not connection.closed:
+                connection.configure({"lock_timeout": PATIENCE})
 
     def _write_held(self, *, force: bool) -> None:
         with self._wake:
@@ -303,11 +304,11 @@ class GroupCommitWriter:
             if is_connection_lost(error):
                 self._drop_connection()
 
-    def _connected(self) -> PostgresConnection:
+    def _connected(self) -> Connection:
         if self._connection is None:
             connection = self._source.dedicated()
-            for name, value in SESSION.items() if self._source.keeps_session else ():
-                connection.driver.execute("SELECT set_config(%s, %s, false)", (name, value))
+            if self._source.keeps_session:
+                connection.configure(SESSION)
             self._connection = connection
         return self._connection
 
@@ -323,5 +324,5 @@ class GroupCommitWriter:
 
     def _drop_connection(self) -> None:
         if self._connection is not None:
-            self._connection.driver.close()
+            self._connection.close()
             self._connection = None

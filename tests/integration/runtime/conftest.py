@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from dbos import DBOS, DBOSClient
+from support.bystander import Bystander, bystander
 
 APPLICATION = "orders"
 VERSION = "v1"
@@ -41,9 +40,9 @@ def launch(database_url: str) -> Iterator[Launch]:
 
 
 @pytest.fixture
-def sql(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+def sql(database_url: str) -> Iterator[Bystander]:
     """A connection of a bystander."""
-    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
+    with bystander(database_url) as connection:
         yield connection
 
 

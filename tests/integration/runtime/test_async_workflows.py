@@ -9,14 +9,16 @@ import weakref
 from queue import SimpleQueue
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, Queue, SetWorkflowID
 from dbos.error import DBOSNonExistentWorkflowError
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 def _steps(sql: Sql, workflow_id: str) -> list[tuple[Any, ...]]:

@@ -6,14 +6,16 @@ import asyncio
 import logging
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, DBOSClient, DBOSConfiguredInstance, SetWorkflowID
 from dbos.error import DBOSException
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 class Shop:

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
@@ -21,8 +20,11 @@ from dbos.error import (
     DBOSQueueDeduplicatedError,
 )
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 def _options(**more: Any) -> Any:
@@ -192,13 +194,18 @@ def test_a_blocking_call_on_an_event_loop_names_its_async_twin(client: DBOSClien
             asyncio.run(call(name, *arguments))
 
 
+FOREIGN_ENGINE = create_engine("postgresql+psycopg://host/name")
+FOREIGN_ENGINE.dialect.driver = "asyncpg"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ({}, "system_database_url: expected"),
-        ({"system_database_url": "sqlite:///x"}, "system_database_url: expected a postgresql:// URL"),
+        ({"system_database_url": "mysql://x/y"}, "system_database_url: expected a postgresql:// URL"),
+        ({"system_database_url": "sqlite:////proc/no/file.sqlite"}, "cannot be used"),
         ({"system_database_url": "postgresql://u:secret@127.0.0.1:1/x"}, "cannot be used"),
-        ({"system_database_engine": create_engine("sqlite://")}, "system_database_engine: expected an engine"),
+        ({"system_database_engine": FOREIGN_ENGINE}, "system_database_engine: expected an engine"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_told_at_once(arguments: Any, said: str) -> None:
@@ -216,8 +223,9 @@ def test_an_engine_of_its_owner_serves_and_stays_open(database_url: str) -> None
     engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
     with DBOSClient(system_database_engine=engine) as client:
         client.enqueue(_options())
+    schema = "" if engine.dialect.name == "sqlite" else "dbos."
     with engine.connect() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM dbos.workflow_status").scalar() == 1
+        assert connection.exec_driver_sql(f"SELECT count(*) FROM {schema}workflow_status").scalar() == 1
     engine.dispose()
 
 
@@ -236,6 +244,7 @@ def test_a_timeout_of_the_client_cancels(client: DBOSClient, sql: Sql) -> None:
         handle.get_result(polling_interval_sec=0.05)
 
 
+@pytest.mark.postgresql_only
 def test_a_lost_connection_is_tried_again_or_raises_as_the_client_was_told(
     database_url: str, sql: Sql, caplog: pytest.LogCaptureFixture
 ) -> None:

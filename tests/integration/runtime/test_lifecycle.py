@@ -162,6 +162,10 @@ def test_what_outlasts_destroy_stops_at_its_next_step_and_is_recovered_by_the_ne
     assert len(runs) == 2
 
 
+FOREIGN_ENGINE = create_engine("postgresql+psycopg://host/name")
+FOREIGN_ENGINE.dialect.driver = "asyncpg"
+
+
 @pytest.mark.parametrize("config", [{}, {"name": "x"}, {"name": "Orders"}, {"name": "orders", "log_level": "LOUD"}])
 def test_a_setting_that_cannot_be_used_stops_the_configuration(config: Any, database_url: str) -> None:
     with pytest.raises(DBOSInitializationError):
@@ -173,11 +177,10 @@ def test_a_setting_that_cannot_be_used_stops_the_configuration(config: Any, data
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({}, "system_database_url: expected postgresql://"),
-        ({"system_database_url": "sqlite:///x.sqlite"}, "expected a postgresql:// URL, got sqlite://"),
+        ({"system_database_url": "mysql://h/d"}, "expected a postgresql:// URL, got mysql://"),
         ({"system_database_url": "nonsense"}, "expected a database URL"),
         ({"system_database_url": "postgresql://u:secret@127.0.0.1:1/x"}, "cannot be used"),
-        ({"system_database_engine": create_engine("sqlite://")}, "system_database_engine"),
+        ({"system_database_engine": FOREIGN_ENGINE}, "system_database_engine"),
     ],
 )
 def test_a_database_that_cannot_be_used_stops_the_launch(config: Any, said: str) -> None:

@@ -6,15 +6,17 @@ import threading
 import time
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, DBOSClient, Queue, SetEnqueueOptions, SetWorkflowID
 from dbos.error import DBOSException, DBOSQueueDeduplicatedError
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 from support.waiting import eventually
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 class Gauge:

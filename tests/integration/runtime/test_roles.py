@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, DBOSContextEnsure, DBOSContextSetAuth, SetWorkflowID
 from dbos.error import DBOSNotAuthorizedError
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 Identity = tuple[str | None, list[str] | None, str | None]
 
 

@@ -6,14 +6,16 @@ import threading
 import time
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, SetWorkflowID
 from dbos.error import DBOSMaxStepRetriesExceeded
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 class UnpicklableError(Exception):

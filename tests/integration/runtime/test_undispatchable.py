@@ -7,14 +7,16 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, DBOSClient, Queue
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 from support.waiting import eventually
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 def _row(sql: Sql, workflow_id: str) -> dict[str, Any]:
@@ -165,6 +167,7 @@ def test_a_listing_shows_rows_that_cannot_be_decoded(launch: Launch, client: DBO
     assert listed[two.workflow_id].input == {"args": (2,), "kwargs": {}}
 
 
+@pytest.mark.postgresql_only  # where a table can be given a rule afterwards
 @pytest.mark.parametrize("how", ["enqueued", "started", "called"])
 def test_an_outcome_that_the_database_refuses_ends_the_workflow_in_an_error_that_says_so(
     launch: Launch, sql: Sql, how: str

@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
@@ -20,8 +18,11 @@ from dbos.error import (
     DBOSUnexpectedStepError,
 )
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 def _forget_outcome(sql: Sql, workflow_id: str, *, keep_steps: int = 100) -> None:

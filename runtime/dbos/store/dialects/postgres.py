@@ -163,6 +163,20 @@ class PostgresConnection:
                 driver.isolation_level = None
                 driver.autocommit = True
 
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """Set what holds until the connection is closed."""
+        for name, value in settings.items():
+            self.driver.execute("SELECT set_config(%s, %s, false)", (name, value))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is of no use any more."""
+        return bool(self.driver.closed)
+
+    def close(self) -> None:
+        """Close the driver's connection."""
+        self.driver.close()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """A transaction around what runs inside; an exception rolls it back."""

@@ -76,6 +76,7 @@ RETURNING workflow_uuid
 -- insert_run_inputs
 INSERT INTO {schema}.workflow_input (workflow_uuid, inputs)
 SELECT workflow_id, inputs FROM json_to_recordset(CAST(:inputs AS json)) AS run(workflow_id text, inputs text)
+ WHERE true  -- without it SQLite takes the conflict clause for a join
 ON CONFLICT DO NOTHING
 
 -- note_fired

@@ -1,0 +1,202 @@
+"""Which database it is: PostgreSQL or SQLite. Opened here, the same to everybody above."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import psycopg
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from dbos._error import DBOSInitializationError
+from dbos.store.catalog import Catalog
+from dbos.store.dialects import postgres, sqlite
+from dbos.store.dialects.postgres import PoolSettings
+from dbos.store.dialects.sqlite_text import translate
+from dbos.store.migrations.runner import create_database_if_missing, ensure_schema
+from dbos.store.migrations.sqlite_runner import ensure_file
+from dbos.store.operation import Row, Statement
+
+STATEMENTS = "dbos.store.sql"
+SQLITE_STATEMENTS = "dbos.store.sql.sqlite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """Where the system database is and how it is used."""
+
+    url: str | None = None
+    engine: Engine | None = None
+    schema: str = "dbos"
+    use_listen_notify: bool = True
+    create: bool = True
+    """Whether a missing database or schema is created."""
+    retry: bool = True
+    """Whether a lost connection is tried again without limit."""
+    query_timeout_seconds: float | None = None
+    """How long a listing may take; None: as long as it takes."""
+    pool: PoolSettings = field(default_factory=PoolSettings)
+
+
+class Connection(Protocol):
+    """A connection that knows the statements of the catalogue."""
+
+    def execute(self, statement: Statement) -> list[Row]:
+        """Perform one statement; its rows as dictionaries (empty when it returns none)."""
+        ...
+
+    def execute_together(
+        self, statements: Sequence[Statement], *, local: Mapping[str, str] | None = None
+    ) -> list[list[Row]]:
+        """Perform statements in one transaction; `local` are settings for its length."""
+        ...
+
+    def execute_isolated(self, statement: Statement) -> list[Row]:
+        """Perform one statement so that what it counts is still so when it writes."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """A transaction around what runs inside; an exception rolls it back."""
+        ...
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """Set what holds until the connection is closed."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is of no use any more."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class Source(Protocol):
+    """Connections of one database."""
+
+    @property
+    def keeps_session(self) -> bool:
+        """Whether what is set on a connection stays there."""
+        ...
+
+    @property
+    def catalog(self) -> Catalog:
+        """The statements."""
+        ...
+
+    def connection(self) -> AbstractContextManager[Connection]:
+        """A connection out of the pool, for the length of the block."""
+        ...
+
+    def dedicated(self) -> Connection:
+        """A connection that leaves the pool for good; the caller closes it."""
+        ...
+
+    def renew(self) -> None:
+        """Drop idle connections: one was lost."""
+        ...
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        ...
+
+
+class Backend(Protocol):
+    """An opened system database. Nothing is connected yet."""
+
+    engine: Engine
+    schema: str | None
+    """The schema that its tables are in; None where there are no schemas."""
+
+    @property
+    def source(self) -> Source:
+        """Its connections."""
+        ...
+
+    def prepare(self) -> None:
+        """Create what is missing and verify the rest. Raises DBOSInitializationError."""
+        ...
+
+
+class PostgresBackend:
+    """A schema of a PostgreSQL database."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        """Raises ValueError for a URL or an engine that is not PostgreSQL's by psycopg 3."""
+        given = settings.engine
+        if given is not None and given.dialect.driver != "psycopg":
+            raise ValueError(f"expected an engine of postgresql+psycopg://, got {given.url.drivername}://")
+        self._settings = settings
+        self.schema: str | None = settings.schema
+        self.engine = given or postgres.open_engine(postgres.parse_url(settings.url or ""), settings.pool)
+        catalog = Catalog.load(STATEMENTS, schema=settings.schema)
+        self.source = postgres.ConnectionSource(self.engine, catalog, keeps_session=settings.pool.prepared)
+
+    def prepare(self) -> None:
+        """As Backend."""
+        settings = self._settings
+        if settings.engine is None and settings.create:
+            create_database_if_missing(self.engine.url)
+        try:
+            with self.source.connection() as connection:
+                ensure_schema(connection.driver, settings.schema, use_listen_notify=settings.use_listen_notify)
+        except (psycopg.OperationalError, SQLAlchemyError) as error:
+            raise _unusable(self.engine, error) from error
+
+
+class SqliteBackend:
+    """A file of SQLite."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        """Raises ValueError for an engine that is not the standard library's."""
+        given = settings.engine
+        if given is not None and given.dialect.driver != "pysqlite":
+            raise ValueError(f"expected an engine of sqlite://, got {given.url.drivername}://")
+        self.schema: str | None = None
+        self.engine = given or sqlite.open_engine(
+            make_url(settings.url or ""), size=settings.pool.size, options=settings.pool.engine_options
+        )
+        catalog = Catalog.load(STATEMENTS, schema="", overrides=[SQLITE_STATEMENTS], translate=translate)
+        self.source = sqlite.SqliteSource(self.engine, catalog)
+
+    def prepare(self) -> None:
+        """As Backend."""
+        file = sqlite.database_file(self.engine.url)
+        try:
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            with self.source.connection() as connection:
+                ensure_file(connection.driver, str(file or "the database in memory"))
+        except (sqlite3.Error, SQLAlchemyError, OSError) as error:
+            raise _unusable(self.engine, error) from error
+
+
+def open_backend(settings: DatabaseSettings) -> PostgresBackend | SqliteBackend:
+    """The database that the settings name.
+
+    Raises ValueError, without the password, for what is neither PostgreSQL nor SQLite.
+    """
+    url = settings.engine.url if settings.engine is not None else _url(settings.url or "")
+    return SqliteBackend(settings) if url.get_backend_name() == "sqlite" else PostgresBackend(settings)
+
+
+def _url(text: str) -> URL:
+    try:
+        return make_url(text)
+    except ArgumentError:
+        raise ValueError(
+            "expected a database URL such as postgresql://user:password@host:5432/name or sqlite:///file.sqlite"
+        ) from None
+
+
+def _unusable(engine: Engine, error: Exception) -> DBOSInitializationError:
+    where = engine.url.render_as_string(hide_password=True)
+    told = " ".join(str(getattr(error, "orig", None) or error).split())
+    return DBOSInitializationError(f"the system database {where} cannot be used: {told}")

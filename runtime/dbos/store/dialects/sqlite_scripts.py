@@ -1,0 +1,121 @@
+"""Statements of the catalogue that change several tables at once, as several statements for SQLite.
+
+PostgreSQL performs each as one statement with WITH; here a transaction that holds the write lock takes
+that place, so the guarantees are the same: all or nothing, and nobody in between.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dbos.store.operation import Operation, Row, Statement
+
+Parameters = Mapping[str, Any]
+Script = Callable[[Parameters], Operation[list[Row]]]
+
+
+def _insert_workflow(parameters: Parameters) -> Operation[list[Row]]:
+    attributes = parameters["attributes"]
+    record = {**parameters, "attributes": None if attributes is None else json.loads(attributes)}
+    return (yield from _insert([record]))
+
+
+def _insert_workflows(parameters: Parameters) -> Operation[list[Row]]:
+    return (yield from _insert(json.loads(parameters["records"])))
+
+
+def _insert_children(parameters: Parameters) -> Operation[list[Row]]:
+    records = json.loads(parameters["records"])
+    parents = yield Statement("load_parents", {"parents": parameters["parents"]})
+    owners = {row["workflow_uuid"]: row["owner_xid"] for row in parents}
+    allowed = [record for record in records if owners.get(record["parent_workflow_id"]) == record["parent_owner"]]
+    inserted = yield from _insert(allowed)
+    creators = [row["creator_xid"] for row in inserted]
+    if creators:
+        yield Statement("insert_parent_steps", {"records": json.dumps(allowed), "creators": creators})
+    return [
+        {"creator_xid": record["creator_xid"], "created": record["creator_xid"] in creators, "allowed": True}
+        for record in allowed
+    ]
+
+
+def _insert(records: list[dict[str, Any]]) -> Operation[list[Row]]:
+    if not records:
+        return []
+    text = json.dumps(records)
+    rows = yield Statement("insert_rows", {"records": text})
+    creators = [row["creator_xid"] for row in rows]
+    if creators:
+        yield Statement("insert_inputs", {"records": text, "creators": creators})
+    return [{"creator_xid": creator, "created": True, "allowed": True} for creator in creators]
+
+
+def _record_steps(parameters: Parameters) -> Operation[list[Row]]:
+    records = {"records": parameters["records"]}
+    rows = yield Statement("insert_owned_steps", records)
+    written = {(row["workflow_uuid"], row["function_id"]) for row in rows}
+    ownership = yield Statement("load_ownership", records)
+    return [{**row, "written": (row["workflow_uuid"], row["function_id"]) in written} for row in ownership]
+
+
+def _record_outcomes(parameters: Parameters) -> Operation[list[Row]]:
+    rows = yield Statement("end_workflows", {"records": parameters["records"]})
+    ids = [row["workflow_uuid"] for row in rows]
+    if ids:
+        yield Statement("insert_outputs", {"records": parameters["records"], "ids": ids})
+    return rows
+
+
+def _claim_workflows(parameters: Parameters) -> Operation[list[Row]]:
+    before = yield Statement("load_claimable", parameters)
+    if not before:
+        return []
+    ids = {row["workflow_uuid"]: row for row in before}
+    yield Statement("take_workflows", {**parameters, "ids": list(ids)})
+    rows = yield Statement("load_claimed", {"ids": list(ids)})
+    claimed = {row["workflow_uuid"]: row for row in rows}
+    return [{**claimed[workflow_id], **previous} for workflow_id, previous in ids.items()]
+
+
+def _claim_workflows_shared(parameters: Parameters) -> Operation[list[Row]]:
+    [budget] = yield Statement("load_shared_budget", parameters)
+    bounds = [parameters["limit"], *(bound for bound in (budget["slots"], budget["starts"]) if bound is not None)]
+    if min(bounds) <= 0:
+        return []
+    return (yield from _claim_workflows({**parameters, "limit": min(bounds)}))
+
+
+def _release_workflows(parameters: Parameters) -> Operation[list[Row]]:
+    released: list[Row] = []
+    for record in json.loads(parameters["records"]):
+        released += yield Statement("release_workflow", record)
+    return released
+
+
+def _sweep_due_rows(parameters: Parameters) -> Operation[list[Row]]:
+    cancelled = yield Statement("cancel_expired", parameters)
+    woken = yield Statement("wake_delayed", parameters)
+    queues = sorted({row["queue_name"] for row in woken if row["queue_name"] is not None})
+    return [{"cancelled": len(cancelled), "woken": len(woken), "queues": queues}]
+
+
+SCRIPTS: Mapping[str, Script] = {
+    "insert_workflow": _insert_workflow,
+    "insert_workflows": _insert_workflows,
+    "insert_children": _insert_children,
+    "record_steps": _record_steps,
+    "record_outcomes": _record_outcomes,
+    "claim_workflows": _claim_workflows,
+    "claim_workflows_shared": _claim_workflows_shared,
+    "release_workflows": _release_workflows,
+    "sweep_due_rows": _sweep_due_rows,
+}
+
+LOOKED_AT_FIRST: Mapping[str, tuple[str, list[Row]]] = {
+    "claim_workflows": ("load_claimable", []),
+    "claim_workflows_shared": ("load_claimable", []),
+    "sweep_due_rows": ("anything_due", [{"cancelled": 0, "woken": 0, "queues": []}]),
+}
+"""What to read before the write lock is taken, and the answer when it finds nothing."""

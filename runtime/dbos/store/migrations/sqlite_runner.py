@@ -1,0 +1,73 @@
+"""Creates the schema of a SQLite file; refuses one that it cannot work with."""
+
+from __future__ import annotations
+
+import sqlite3
+from importlib.resources import files
+
+from dbos._error import DBOSInitializationError
+from dbos.store.dialects.sqlite_text import CLOCK
+from dbos.store.migrations.requirements import SCHEMA_VERSION
+
+_SCRIPTS = ("0001_tables.sql", "0002_indexes.sql")
+
+
+def ensure_file(driver: sqlite3.Connection, place: str) -> None:
+    """Make sure that the file can be used, creating the tables when there are none.
+
+    Of any number of processes that start at once exactly one creates them, in one transaction. A file that
+    is ours from the start keeps a write-ahead log. Raises DBOSInitializationError for an older schema and
+    for tables of somebody else.
+    """
+    if _version(driver) is None and not _tables(driver):
+        driver.execute("PRAGMA journal_mode = WAL")
+        driver.execute("BEGIN IMMEDIATE")
+        try:
+            if not _tables(driver):
+                _create(driver)
+        except BaseException:
+            driver.execute("ROLLBACK")
+            raise
+        driver.execute("COMMIT")
+    version = _version(driver)
+    if version is None:
+        raise DBOSInitializationError(
+            f"{place} has tables, but none of DBOS; configure another file in system_database_url"
+        )
+    if version < SCHEMA_VERSION:
+        raise DBOSInitializationError(
+            f"{place} holds version {version} of the DBOS schema and this release needs {SCHEMA_VERSION}; open it once "
+            "with a release of the published package that migrates it, or configure another file"
+        )
+
+
+def _version(driver: sqlite3.Connection) -> int | None:
+    if "dbos_migrations" not in _tables(driver):
+        return None
+    row = driver.execute("SELECT max(version) FROM dbos_migrations").fetchone()
+    return None if row is None or row[0] is None else int(row[0])
+
+
+def _tables(driver: sqlite3.Connection) -> set[str]:
+    rows = driver.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    return {row[0] for row in rows.fetchall()}
+
+
+def _create(driver: sqlite3.Connection) -> None:
+    for name in _SCRIPTS:
+        text = files("dbos.store.migrations.sqlite").joinpath(name).read_text(encoding="utf-8")
+        for statement in _statements(text.replace("{clock}", f"({CLOCK})")):
+            driver.execute(statement)
+    driver.execute("INSERT INTO dbos_migrations (version) VALUES (?)", (SCHEMA_VERSION,))
+
+
+def _statements(text: str) -> list[str]:
+    """The statements of a file: sqlite3's own executescript would commit the transaction around it."""
+    statements: list[str] = []
+    current = ""
+    for line in text.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current)
+            current = ""
+    return statements

@@ -1,0 +1,3 @@
+-- notify
+-- Nobody is told: processes watch the file.
+SELECT 1 WHERE false
