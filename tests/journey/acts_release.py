@@ -91,7 +91,7 @@ def helm_uninstall(stage: Stage) -> None:
     rows += "(SELECT count(*) FROM dbos.queues), (SELECT count(*) FROM dbos.workflow_schedules)"
     before = stage.client.rows(rows)
     stage.helm("uninstall", RELEASE, "--wait", "--timeout=3m", timeout=200)
-    assert not stage.operator.get("pods", "--selector", OPERATOR_SELECTOR)
+    stage.operator("wait", "pods", "--selector", OPERATOR_SELECTOR, "--for=delete", "--timeout=60s", timeout=70)
     assert {each["metadata"]["name"] for each in stage.cluster.get("crds")} >= set(CRDS), "kinds went"
     assert len(stage.kubectl.get("dbos")) == 3, "resources went"
     assert stage.client.rows(rows) == before, "rows changed"

@@ -48,8 +48,9 @@ class DatabaseAccess:
     async def ensure(self, spec: DatabaseSpec, now: datetime, *, lingering: bool) -> Prepared:
         """Make sure that the database can be read and written.
 
-        `lingering`: the DBOSDatabase is gone and only what was opened before it
-        went is used. Raises OperatorError with the reason that a condition shows.
+        `lingering`: the DBOSDatabase is gone. What was opened before it went is
+        used as it is, else its Secret is tried once more. Raises OperatorError
+        with the reason that a condition shows.
         """
         if (error := self.breaker.holds(now)) is not None:
             raise error
@@ -89,7 +90,7 @@ class DatabaseAccess:
         self._threads.shutdown(wait=False)
 
     async def _refresh(self, spec: DatabaseSpec, now: datetime, *, lingering: bool) -> None:
-        if lingering:
+        if lingering and self._gateway is not None:
             return
         if self._request is not None and self._is_fresh(spec, now):
             request = _request(spec, self._request.url)

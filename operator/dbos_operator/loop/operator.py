@@ -63,6 +63,7 @@ class Operator:
         self._world: World | None = None
         self._loops: dict[ObjectKey, _Running] = {}
         self._looked = False
+        self._ready = False
         self._pulse = time.monotonic()
 
     async def run(self) -> None:
@@ -101,8 +102,9 @@ class Operator:
         pulses = {"the resources": self._pulse, **{str(key): found.loop.pulse for key, found in self._loops.items()}}
         stuck = sorted(name for name, pulse in pulses.items() if now - pulse > limit)
         problem = f"no pass for {limit:g} s: {', '.join(stuck)}" if stuck else ""
-        ready = self._looked and all(found.loop.passes > 0 for found in self._loops.values())
-        return LoopHealth(problem=problem, ready=ready)
+        if self._looked and all(found.loop.passes > 0 for found in self._loops.values()):
+            self._ready = True  # for good: a database that joins later is no reason to leave the Service
+        return LoopHealth(problem=problem, ready=self._ready)
 
     def activity(self) -> Activity:
         """The work of all databases as of their last passes."""
@@ -182,8 +184,6 @@ class Operator:
         for key in keys:
             del self._loops[key]
             self._metrics.drop_database(str(key))
-            if self._world is not None:
-                self._world.forget(key)
 
     async def _next_change(self) -> None:
         try:

@@ -72,23 +72,30 @@ class World:
             cluster_id=self.cluster_id,
         )
 
-    def forget(self, key: ObjectKey) -> None:
-        """Drop what is remembered of a database whose loop has ended."""
-        self._last_seen.pop(key, None)
-
     def _sort(self) -> Moment:
         snapshot = self.desired.snapshot()
         resolution = resolve(snapshot, self.default_database, self._placed)
-        self._placed = {child.identity.uid: key for key, view in resolution.views.items() for child in view.children}
-        self._last_seen |= {key: found for key, found in snapshot.databases.items() if found.spec is not None}
         children: Iterable[Child] = (*snapshot.queues.values(), *snapshot.schedules.values())
+        living = frozenset(child.identity.uid for child in children)
+        self._remember(snapshot, resolution, living)
         return Moment(
             version=self.desired.version,
             snapshot=snapshot,
             resolution=resolution,
-            living=frozenset(child.identity.uid for child in children),
+            living=living,
             scalers=_scalers(resolution),
         )
+
+    def _remember(self, snapshot: DesiredSnapshot, resolution: Resolution, living: frozenset[Uid]) -> None:
+        """Keep where each living resource worked last, and the databases of these.
+
+        `kubectl delete` of several objects may end the database first; the others find it here a moment later.
+        """
+        placed = {child.identity.uid: key for key, view in resolution.views.items() for child in view.children}
+        self._placed = {uid: key for uid, key in self._placed.items() if uid in living} | placed
+        seen = self._last_seen | {key: found for key, found in snapshot.databases.items() if found.spec is not None}
+        needed = {*snapshot.databases, *self._placed.values()}
+        self._last_seen = {key: found for key, found in seen.items() if key in needed}
 
 
 def fingerprint(assignment: Assignment) -> Hashable:

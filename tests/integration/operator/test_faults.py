@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -167,6 +168,42 @@ async def test_a_schedule_of_a_deleted_database_is_still_paused(
     cluster.delete(Kind.DATABASE, "default")
     await cluster.until(lambda: not cluster.status(Kind.SCHEDULE, "nightly"))
     assert sql("SELECT status FROM workflow_schedules") == [{"status": "PAUSED"}]
+
+
+async def test_a_schedule_that_is_deleted_after_its_database_is_paused_too(
+    cluster: FakeCluster, operator: Operator, sql: Sql
+) -> None:
+    cluster.apply(Kind.SCHEDULE, "nightly", {"workflowName": "w", "schedule": "@daily"})
+    await cluster.until(lambda: cluster.condition(Kind.SCHEDULE, "nightly") == ("True", "Reconciled"))
+    cluster.delete(Kind.DATABASE, "default")
+    await cluster.until(lambda: cluster.condition(Kind.SCHEDULE, "nightly") == ("False", "DatabaseNotFound"))
+    cluster.delete(Kind.SCHEDULE, "nightly")
+    await cluster.until(lambda: not cluster.status(Kind.SCHEDULE, "nightly"))
+    assert sql("SELECT status FROM workflow_schedules") == [{"status": "PAUSED"}]
+
+
+async def test_an_operator_that_is_ready_stays_so_when_a_database_joins(
+    cluster: FakeCluster, start: Start, postgres_server: PostgresServer
+) -> None:
+    asked, answers = threading.Event(), threading.Event()
+
+    class Hanging(CutOff):
+        def prepare(self) -> Prepared:
+            asked.set()
+            answers.wait(20)
+            return super().prepare()
+
+    def open_slowly(request: GatewayRequest) -> Gateway:
+        opened = open_gateway(request)
+        return Hanging(opened, Outage()) if "elsewhere" in request.url else opened
+
+    async with start(open_gateway=open_slowly) as operator:
+        await cluster.until(lambda: operator.health().ready)
+        cluster.put_secret("elsewhere", url=postgres_server.url_of("elsewhere"))
+        cluster.apply(Kind.DATABASE, "another", {"secretRef": {"name": "elsewhere", "key": "url"}})
+        await cluster.until(asked.is_set)
+        assert operator.health().ready
+        answers.set()
 
 
 async def test_an_api_server_that_refuses_writes_is_tried_again(cluster: FakeCluster, operator: Operator) -> None:

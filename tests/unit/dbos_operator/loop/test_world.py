@@ -61,6 +61,18 @@ def test_a_database_that_is_gone_keeps_its_loop_while_something_is_owed() -> Non
     assert world.databases() == set()
 
 
+def test_what_is_deleted_after_its_database_still_finds_it() -> None:
+    world = a_world(a_database(), a_schedule(finalizers=(FINALIZER,)))
+    world.now()
+    world.desired.drop(Kind.DATABASE, DEFAULT)
+    assert world.databases() == set(), "a resource that stays has no database any more"
+    world.desired.put(a_schedule(finalizers=(FINALIZER,), deleting_since=NOW))
+    assert world.databases() == {DEFAULT}
+    assert world.assignment(DEFAULT).gone
+    world.desired.drop(Kind.SCHEDULE, ObjectKey("team", "nightly"))
+    assert world.databases() == set()
+
+
 def test_the_desired_state_is_sorted_once_for_each_version() -> None:
     world = a_world(a_database(), a_queue())
     assert world.now() is world.now()
