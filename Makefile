@@ -46,6 +46,14 @@ tools: $(VENV)/.ready ## Fetch or build what the tests need: a Kubernetes contro
 test: check tools ## Everything that proves the product: a real PostgreSQL and a real Kubernetes API server included
 	$(BIN)/python -m pytest -q $(SLOW)
 
+.PHONY: e2e
+e2e: $(VENV)/.ready ## The main job on the cluster of KUBECONFIG (docs/e2e.md lists the settings)
+	@cd tests && ../$(BIN)/python -m journey
+
+.PHONY: kind
+kind: $(VENV)/.ready ## The same on a cluster of its own: docker and kind are needed
+	@cd tests && ../$(BIN)/python -m journey.kind
+
 .PHONY: image
 image: ## Build the images of the operator and of workers (docs/images.md lists the variables)
 	@.ci/image

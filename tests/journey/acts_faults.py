@@ -93,10 +93,9 @@ def database_restarted(stage: Stage) -> None:
         stage.until_runs(first + 1)
         stage.until_running(orders, on=2)
         pods = [*stage.workers().values(), *stage.operator_pods.objects.values()]
-        before, started = restarts_of(pods), stage.database_started_at()
+        before = restarts_of(pods)
         began = time.monotonic()
         stage.restart_database()
-        assert stage.database_started_at() != started, "E2E_DATABASE_RESTART has restarted another server"
         stage.show.note(f"PostgreSQL is back after {time.monotonic() - began:.1f} s")
         stage.until_runs(len(stage.runs()) + 2)
     stage.suspend_schedule(suspended=True)

@@ -198,11 +198,17 @@ class Stage:
     # -- the database ----------------------------------------------------------------------------------------------
 
     def restart_database(self) -> None:
-        """Run the command that restarts PostgreSQL, and wait until it answers."""
+        """Run the command that restarts PostgreSQL, and wait until a server that was started since answers."""
+        before = self.database_started_at()
         command = ["sh", "-c", self.settings.database_restart]
         done = subprocess.run(command, capture_output=True, text=True, timeout=GENEROUS, check=False)
         assert done.returncode == 0, f"E2E_DATABASE_RESTART ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-        self.database_started_at()
+        eventually(
+            self.database_started_at,
+            lambda started: started != before,
+            within=GENEROUS,
+            what="restart of PostgreSQL by E2E_DATABASE_RESTART",
+        )
 
     def database_started_at(self) -> str:
         """When the server was started."""
