@@ -10,7 +10,7 @@ SLOW := tests/conformance tests/contract tests/chart tests/integration tests/cha
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-zA-Z_-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-zA-Z0-9_-]*:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: pyproject.toml requirements/dev.txt
 	@echo "==> Making $(VENV) (about half a minute the first time)"
@@ -48,11 +48,11 @@ test: check tools ## Everything that proves the product: a real PostgreSQL and a
 
 .PHONY: e2e
 e2e: $(VENV)/.ready ## The main job on the cluster of KUBECONFIG (docs/e2e.md lists the settings)
-	@cd tests && ../$(BIN)/python -m journey
+	@PYTHONPATH=tests $(BIN)/python -m journey
 
 .PHONY: kind
 kind: $(VENV)/.ready ## The same on a cluster of its own: docker and kind are needed
-	@cd tests && ../$(BIN)/python -m journey.kind
+	@PYTHONPATH=tests $(BIN)/python -m journey.kind
 
 .PHONY: image
 image: ## Build the images of the operator and of workers (docs/images.md lists the variables)

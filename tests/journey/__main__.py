@@ -1,4 +1,4 @@
-"""The journey on a real cluster: `python -m journey`, from the folder tests. docs/e2e.md says what it needs.
+"""The journey on a real cluster: `make e2e`. docs/e2e.md says what it needs.
 
 Ends with 0 when everything was seen, 1 when an act failed, 2 when a setting or a tool is missing.
 """
