@@ -118,4 +118,6 @@ def main(arguments: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]) or 0)
+    found = main(sys.argv[1:])
+    sys.stdout.write(f"{found or 'ok: ' + ' '.join(sys.argv[1:])}\n")
+    sys.exit(1 if found else 0)
