@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-import yaml
 
-from support.chart import CHART, a_chart
+from support.chart import a_chart, a_newer_chart
 from support.controlplane.plane import ControlPlane
 from support.releases import RELEASE, Scene, a_scene
 
@@ -120,16 +118,11 @@ def test_an_installation_that_does_not_wait_gets_its_database_too(scene: Scene) 
 
 def test_an_upgrade_brings_new_fields_of_the_kinds(scene: Scene, tmp_path: Path) -> None:
     scene.install("--wait")
-    newer = shutil.copytree(CHART, tmp_path / "newer")
-    file = newer / "files" / "crds" / "dbosqueues.yaml"
-    kind = yaml.safe_load(file.read_text())
-    kind["spec"]["names"]["shortNames"] = ["dqq"]
-    file.write_text(yaml.safe_dump(kind))
 
-    scene.upgrade("--wait", chart=newer)
+    scene.upgrade("--wait", chart=a_newer_chart(tmp_path))
 
     found = scene.kubectl.get("crd", "dbosqueues.dbos.dev")
-    assert found["spec"]["names"]["shortNames"] == ["dqq"]
+    assert found["spec"]["names"]["shortNames"] == ["newer"]
     assert found["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,4 +46,14 @@ def a_chart(folder: Path, *manifests: str) -> Path:
     (chart / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "app", "version": "1.0.0"}))
     for number, manifest in enumerate(manifests):
         (chart / "templates" / f"{number}.yaml").write_text(manifest)
+    return chart
+
+
+def a_newer_chart(folder: Path) -> Path:
+    """Our chart with another short name of DBOSQueue: `newer`."""
+    chart = shutil.copytree(CHART, folder / "newer")
+    file = chart / "files" / "crds" / "dbosqueues.yaml"
+    kind = yaml.safe_load(file.read_text(encoding="utf-8"))
+    kind["spec"]["names"]["shortNames"] = ["newer"]
+    file.write_text(yaml.safe_dump(kind), encoding="utf-8")
     return chart
