@@ -141,9 +141,9 @@ def test_a_cluster_that_was_kept_is_used_again_and_kept_again(machine: Machine) 
 
 def test_a_cluster_that_could_not_be_made_is_removed(machine: Machine) -> None:
     machine.install("docker", "kind", "kubectl", failing='"kind create"*')
+    told: list[Mapping[str, str]] = []
     with pytest.raises(KindError, match="kind create cluster"):
-        told: list[Mapping[str, str]] = []
-    run(machine, told)
+        run(machine, told)
     assert not told
     assert machine.asked()[-1].startswith("kind delete cluster")
 
