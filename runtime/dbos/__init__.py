@@ -11,16 +11,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dbos import error
     from dbos._serialization import PortableWorkflowError, WorkflowSerializationFormat
-    from dbos._sys_db import SendMessage, WorkflowStatus
+    from dbos._sys_db import SendMessage, StepInfo, WorkflowStatus
     from dbos.api.app import DBOS
     from dbos.api.classes import DBOSConfiguredInstance, DBOSContextEnsure, DBOSContextSetAuth
     from dbos.api.client import DBOSClient
     from dbos.api.client_schedules import ClientScheduleInput
     from dbos.api.debouncer import Debouncer, DebouncerClient
     from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
-    from dbos.api.options import EnqueueOptions, SetEnqueueOptions, SetWorkflowID
+    from dbos.api.options import (
+        DuplicationPolicy,
+        EnqueueOptions,
+        SetEnqueueOptions,
+        SetWorkflowAttributes,
+        SetWorkflowID,
+        SetWorkflowTimeout,
+        WorkflowIDReusePolicy,
+    )
     from dbos.api.queues import Queue
     from dbos.api.schedules import ScheduleInput
+    from dbos.api.stepping import StepOptions, StepReservation
     from dbos.config.sources import DBOSConfig
     from dbos.core.limits import QueueRateLimit
     from dbos.core.statuses import WorkflowStatusString
@@ -28,6 +37,13 @@ if TYPE_CHECKING:
     from dbos.engine.versions import VersionInfo
 
 _HOMES = {
+    "DuplicationPolicy": "dbos.api.options",
+    "WorkflowIDReusePolicy": "dbos.api.options",
+    "StepReservation": "dbos.api.stepping",
+    "StepOptions": "dbos.api.stepping",
+    "StepInfo": "dbos._sys_db",
+    "SetWorkflowTimeout": "dbos.api.options",
+    "SetWorkflowAttributes": "dbos.api.options",
     "ClientScheduleInput": "dbos.api.client_schedules",
     "DBOS": "dbos.api.app",
     "DBOSClient": "dbos.api.client",
@@ -64,6 +80,7 @@ __all__ = [
     "DBOSContextSetAuth",
     "Debouncer",
     "DebouncerClient",
+    "DuplicationPolicy",
     "EnqueueOptions",
     "PortableWorkflowError",
     "Queue",
@@ -71,10 +88,16 @@ __all__ = [
     "ScheduleInput",
     "SendMessage",
     "SetEnqueueOptions",
+    "SetWorkflowAttributes",
     "SetWorkflowID",
+    "SetWorkflowTimeout",
+    "StepInfo",
+    "StepOptions",
+    "StepReservation",
     "VersionInfo",
     "WorkflowHandle",
     "WorkflowHandleAsync",
+    "WorkflowIDReusePolicy",
     "WorkflowSchedule",
     "WorkflowSerializationFormat",
     "WorkflowStatus",

@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
+from dbos._serialization import PortableWorkflowError
+
 
 class DBOSErrorCode(IntEnum):
     """The number in `DBOS Error <number>: …` and in the attribute `dbos_error_code`."""
@@ -26,6 +28,7 @@ class DBOSErrorCode(IntEnum):
     QueueDeduplicated = 12
     AwaitedWorkflowCancelled = 13
     AwaitedWorkflowMaxRecoveryAttemptsExceeded = 14
+    PatchNondeterminism = 15
     StreamTimeout = 16
     StreamNondeterminism = 17
     StepTimeout = 18
@@ -263,3 +266,30 @@ class DBOSQueryTimeoutError(DBOSException):
     def __init__(self, timeout_seconds: float) -> None:
         super().__init__(f"The query took longer than {timeout_seconds} s", DBOSErrorCode.QueryTimeout)
         self._arguments = (timeout_seconds,)
+
+
+class DBOSStepTimeoutError(DBOSException):
+    """An attempt of a step took longer than its `timeout_seconds` and was cancelled."""
+
+    def __init__(self, step_name: str, timeout_seconds: float) -> None:
+        super().__init__(
+            f"Step {step_name} took longer than its timeout of {timeout_seconds} s and was cancelled",
+            DBOSErrorCode.StepTimeout,
+        )
+        self.step_name, self.timeout_seconds = step_name, timeout_seconds
+        self._arguments = (step_name, timeout_seconds)
+
+
+class DBOSPatchNondeterminismError(DBOSException):
+    """A patch was met where a replay cannot tell whether it applies."""
+
+    def __init__(self, workflow_id: str, patch_name: str, details: str) -> None:
+        super().__init__(f"Workflow {workflow_id} met patch {patch_name}: {details}", DBOSErrorCode.PatchNondeterminism)
+        self._arguments = (workflow_id, patch_name, details)
+
+
+def is_workflow_id_in_use_error(e: BaseException) -> bool:
+    """Whether a start was refused because its workflow ID is in use, also when a portable workflow replays it."""
+    if isinstance(e, DBOSWorkflowIDInUseError):
+        return True
+    return isinstance(e, PortableWorkflowError) and e.name == DBOSWorkflowIDInUseError.__name__

@@ -11,10 +11,12 @@ from dbos._error import (
     DBOSMaxStepRetriesExceeded,
     DBOSNonExistentWorkflowError,
     DBOSNotAuthorizedError,
+    DBOSPatchNondeterminismError,
     DBOSQueryTimeoutError,
     DBOSQueueDeduplicatedError,
     DBOSRecoveryError,
     DBOSStepNondeterminismError,
+    DBOSStepTimeoutError,
     DBOSStreamNondeterminismError,
     DBOSStreamTimeoutError,
     DBOSUnexpectedStepError,
@@ -23,6 +25,7 @@ from dbos._error import (
     DBOSWorkflowFunctionNotFoundError,
     DBOSWorkflowIDInUseError,
     MaxRecoveryAttemptsExceededError,
+    is_workflow_id_in_use_error,
 )
 
 __all__ = [
@@ -36,10 +39,12 @@ __all__ = [
     "DBOSMaxStepRetriesExceeded",
     "DBOSNonExistentWorkflowError",
     "DBOSNotAuthorizedError",
+    "DBOSPatchNondeterminismError",
     "DBOSQueryTimeoutError",
     "DBOSQueueDeduplicatedError",
     "DBOSRecoveryError",
     "DBOSStepNondeterminismError",
+    "DBOSStepTimeoutError",
     "DBOSStreamNondeterminismError",
     "DBOSStreamTimeoutError",
     "DBOSUnexpectedStepError",
@@ -48,4 +53,5 @@ __all__ = [
     "DBOSWorkflowFunctionNotFoundError",
     "DBOSWorkflowIDInUseError",
     "MaxRecoveryAttemptsExceededError",
+    "is_workflow_id_in_use_error",
 ]

@@ -26,6 +26,7 @@ from dbos.api.queues import OnConflict, Queue, either_concurrency, make_limits, 
 from dbos.api.runtime import Application, configure, engine, process, refuse_event_loop, registry
 from dbos.api.schedules import Schedules
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses
+from dbos.api.stepping import Stepping, StepStatus
 from dbos.api.versions import Versions
 from dbos.config.sources import DBOSConfig
 from dbos.core.limits import QueueRateLimit
@@ -73,6 +74,16 @@ class _ContextAttributes(type):
         return authentication.get().assumed_role
 
     @property
+    def step_status(cls) -> StepStatus | None:
+        """The ID of the step that runs here and which attempt it is; None outside of steps."""
+        step = current_step.get()
+        if step is None:
+            return None
+        if not step.retried:
+            return StepStatus(step.function_id)
+        return StepStatus(step.function_id, step.attempt - 1, step.max_attempts)
+
+    @property
     def application_version(cls) -> str:
         """The version that this process runs. Raises DBOSException before launch."""
         return engine().services.claimant.version
@@ -83,7 +94,9 @@ class _ContextAttributes(type):
         return engine().services.claimant.executor_id
 
 
-class DBOS(Communication, Decorators, Classes, Managing, Awaiting, Schedules, Versions, metaclass=_ContextAttributes):
+class DBOS(
+    Communication, Decorators, Classes, Managing, Awaiting, Stepping, Schedules, Versions, metaclass=_ContextAttributes
+):
     """Durable workflows. `DBOS(config=…)`, then `DBOS.launch()`; everything else is called on the class.
 
     A process has one: another `DBOS(…)` is the same until `DBOS.destroy()`.

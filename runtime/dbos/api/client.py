@@ -13,7 +13,7 @@ from dbos.api.client_communication import ClientCommunication
 from dbos.api.client_managing import ClientManaging
 from dbos.api.client_schedules import ClientSchedules
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
-from dbos.api.options import EnqueueOptions, check_policy, check_priority, check_seconds
+from dbos.api.options import EnqueueOptions, check_attributes, check_policy, check_priority, check_reuse, check_seconds
 from dbos.api.runtime import SAFETY_SECONDS, refuse_event_loop
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses, load_status
 from dbos.api.versions import ClientVersions
@@ -201,6 +201,9 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientSche
             delay_until_ms=None if delay is None else epoch_ms() + int(delay * 1000),
             deduplication_id=options.get("deduplication_id"),
             priority=check_priority(options.get("priority")) or 0,
+            partition_key=options.get("queue_partition_key"),
+            attributes=check_attributes(options.get("attributes")),
+            reuse=check_reuse(options.get("workflow_id_reuse_policy")),
         )
 
     def _make_services(self, schema: str, *, listens: bool) -> Services:
@@ -235,7 +238,15 @@ def _check(options: EnqueueOptions) -> None:
         raise TypeError(f"EnqueueOptions: unknown {', '.join(unknown)}; known are {', '.join(sorted(KNOWN_OPTIONS))}")
     check_name(options["queue_name"], subject="queue_name")
     check_policy(options.get("duplication_policy", "reject"))
-    for name in ("workflow_name", "workflow_id", "app_version", "deduplication_id", "class_name", "instance_name"):
+    for name in (
+        "workflow_name",
+        "workflow_id",
+        "app_version",
+        "deduplication_id",
+        "class_name",
+        "instance_name",
+        "queue_partition_key",
+    ):
         if options.get(name) is not None:
             check_text(options.get(name), subject=name)
     if check_seconds(options.get("workflow_timeout"), subject="workflow_timeout") == 0:

@@ -57,6 +57,8 @@ class Decorators:
         max_attempts: int = 3,
         backoff_rate: float = 2.0,
         should_retry: Callable[[BaseException], object] | None = None,
+        preemptible: bool = False,
+        timeout_seconds: float | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Make a function a step: its outcome is recorded, so that it is not run again on replay.
 
@@ -64,6 +66,9 @@ class Decorators:
         `retries_allowed` it is tried up to `max_attempts` times, `interval_seconds` apart and
         `backoff_rate` longer each time (an hour at most), while `should_retry(error)` agrees; then
         DBOSMaxStepRetriesExceeded is raised. Outside a workflow it is a plain function.
+
+        Of coroutine functions, an attempt that takes longer than `timeout_seconds` is cancelled and fails
+        with DBOSStepTimeoutError, and a `preemptible` step is cancelled with its workflow.
         """
         retry = RetryPolicy(
             allowed=retries_allowed,
@@ -79,6 +84,8 @@ class Decorators:
                 is_async=is_coroutine_function(func),
                 retry=retry,
                 should_retry=should_retry,
+                preemptible=preemptible,
+                timeout_seconds=timeout_seconds,
             )
             as_workflow, wrapper = _as_workflow(step)
             registry.add_workflow(as_workflow)

@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from contextvars import Token
+from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Literal, NotRequired, Required, TypedDict
+from typing import Any, Generic, Literal, NotRequired, Required, Self, TypedDict, TypeVar
 
 from dbos._error import DBOSException
 from dbos.core.ids import check_text
 from dbos.core.limits import MAX_SECONDS
-from dbos.engine.context import EnqueueSettings, PendingId, enqueue_settings, pending_id
+from dbos.engine.context import (
+    EnqueueSettings,
+    PendingId,
+    Timeout,
+    enqueue_settings,
+    pending_id,
+    workflow_attributes,
+    workflow_timeout,
+)
+
+T = TypeVar("T")
 
 DuplicationPolicy = Literal["reject", "return-existing"]
+WorkflowIDReusePolicy = Literal["return-existing", "reject"]
 MAX_PRIORITY = 2**31 - 1
 _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 """NUL in JSON: its escape, unless the backslash is escaped itself."""
@@ -26,48 +37,104 @@ class EnqueueOptions(TypedDict, total=False):
     workflow_name: Required[str]
     queue_name: Required[str]
     workflow_id: NotRequired[str]
+    workflow_id_reuse_policy: NotRequired[WorkflowIDReusePolicy]
     app_version: NotRequired[str]
     workflow_timeout: NotRequired[float]
     delay_seconds: NotRequired[float]
     deduplication_id: NotRequired[str]
     duplication_policy: NotRequired[DuplicationPolicy]
     priority: NotRequired[int]
+    queue_partition_key: NotRequired[str]
+    attributes: NotRequired[dict[str, Any]]
     class_name: NotRequired[str]
     instance_name: NotRequired[str]
     max_recovery_attempts: NotRequired[int]
     """Accepted from older code and not used: the decorator of the workflow says it."""
 
 
-class SetWorkflowID:
-    """Give the first workflow that is started in the block this ID.
+class _Block(Generic[T]):
+    """A `with` block that sets something for the calls inside. Blocks nest; one object is for one block at a time."""
 
-    The ID is an idempotency key: a workflow with an ID that is taken is not started again.
-    Raises ValueError for text that is blank or cannot be stored, TypeError for other types.
-    """
+    def __init__(self, variable: ContextVar[T]) -> None:
+        self._variable = variable
+        self._token: Token[T] | None = None
 
-    def __init__(self, wfid: str) -> None:
-        self._workflow_id = check_text(wfid, subject="workflow ID")
-        self._token: Token[PendingId | None] | None = None
+    def _value(self) -> T:
+        raise NotImplementedError
 
-    def __enter__(self) -> SetWorkflowID:
-        self._token = pending_id.set(PendingId(self._workflow_id))
+    def __enter__(self) -> Self:
+        if self._token is not None:
+            raise DBOSException(f"This {type(self).__name__} is in use; make another one for each block")
+        self._token = self._variable.set(self._value())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._token is not None:
-            pending_id.reset(self._token)
+            self._variable.reset(self._token)
             self._token = None
 
 
-class SetEnqueueOptions:
+class SetWorkflowID(_Block[PendingId | None]):
+    """Give the first workflow that is started in the block this ID.
+
+    The ID is an idempotency key: a workflow with an ID that is taken is not started again, and the start
+    attaches to it; with `workflow_id_reuse_policy="reject"` it raises DBOSWorkflowIDInUseError.
+    Raises ValueError for text that is blank or cannot be stored, TypeError for other types.
+    """
+
+    def __init__(self, wfid: str, *, workflow_id_reuse_policy: WorkflowIDReusePolicy | None = None) -> None:
+        super().__init__(pending_id)
+        self._workflow_id = check_text(wfid, subject="workflow ID")
+        self._policy = check_reuse(workflow_id_reuse_policy)
+
+    def _value(self) -> PendingId:
+        return PendingId(self._workflow_id, reuse=self._policy)
+
+
+class SetWorkflowTimeout(_Block[Timeout | None]):
+    """Give every workflow that is started or enqueued in the block this many seconds, from its start to its end.
+
+    Then it is cancelled, with its children, which have its deadline unless they are given a timeout of
+    their own. None starts workflows without one, whatever deadline their parent has. The deadline is
+    stored: it holds across restarts. Raises ValueError or TypeError for what is no positive number.
+    """
+
+    def __init__(self, workflow_timeout_sec: float | None) -> None:
+        super().__init__(workflow_timeout)
+        seconds = check_seconds(workflow_timeout_sec, subject="workflow_timeout_sec")
+        if seconds == 0:
+            raise ValueError("workflow_timeout_sec: expected more than 0 seconds, got 0")
+        self._timeout = Timeout(seconds)
+
+    def _value(self) -> Timeout:
+        return self._timeout
+
+
+class SetWorkflowAttributes(_Block[Mapping[str, Any] | None]):
+    """Give every workflow that is started or enqueued in the block these attributes; children do not inherit them.
+
+    Listings filter by them, and DBOS.update_workflow_attributes changes them. Raises DBOSException for
+    what is no JSON object.
+    """
+
+    def __init__(self, attributes: dict[str, Any] | None) -> None:
+        super().__init__(workflow_attributes)
+        self._attributes = check_attributes(attributes)
+
+    def _value(self) -> Mapping[str, Any] | None:
+        return self._attributes
+
+
+class SetEnqueueOptions(_Block[EnqueueSettings | None]):
     """Options for the workflows that are enqueued in the block.
 
     `deduplication_id`: at most one active workflow of the queue has it; another raises
     DBOSQueueDeduplicatedError, or with `duplication_policy="return-existing"` attaches to the first.
     `priority`: 1 to 2147483647, lower first; without one a workflow comes before all that have one.
     `delay_seconds`: not before that time. `app_version`: only workers of that version.
+    `queue_partition_key`: the lane of a partitioned queue, which has limits of its own.
     """
 
     def __init__(
@@ -76,30 +143,28 @@ class SetEnqueueOptions:
         deduplication_id: str | None = None,
         priority: int | None = None,
         app_version: str | None = None,
+        queue_partition_key: str | None = None,
         delay_seconds: float | None = None,
-        duplication_policy: DuplicationPolicy = "reject",
+        duplication_policy: DuplicationPolicy | None = None,
     ) -> None:
+        super().__init__(enqueue_settings)
+        if deduplication_id is not None:
+            check_text(deduplication_id, subject="deduplication_id")
+        if queue_partition_key is not None:
+            check_text(queue_partition_key, subject="queue_partition_key")
+        if deduplication_id is not None and queue_partition_key is not None:
+            raise ValueError("deduplication_id: expected none beside a queue_partition_key; partitions know none")
         self._settings = EnqueueSettings(
-            deduplication_id=None
-            if deduplication_id is None
-            else check_text(deduplication_id, subject="deduplication_id"),
-            duplication_policy=check_policy(duplication_policy),
+            deduplication_id=deduplication_id,
+            duplication_policy=check_policy(duplication_policy or "reject"),
             priority=check_priority(priority),
             app_version=app_version,
             delay_seconds=check_seconds(delay_seconds, subject="delay_seconds"),
+            partition_key=queue_partition_key,
         )
-        self._token: Token[EnqueueSettings | None] | None = None
 
-    def __enter__(self) -> SetEnqueueOptions:
-        self._token = enqueue_settings.set(self._settings)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._token is not None:
-            enqueue_settings.reset(self._token)
-            self._token = None
+    def _value(self) -> EnqueueSettings:
+        return self._settings
 
 
 def check_priority(priority: int | None) -> int | None:
@@ -122,6 +187,13 @@ def check_seconds(seconds: float | None, *, subject: str) -> float | None:
     if not 0 <= seconds <= MAX_SECONDS:
         raise ValueError(f"{subject}: expected 0 to {MAX_SECONDS} seconds, got {seconds}")
     return seconds
+
+
+def check_reuse(policy: str | None) -> str:
+    """The policy for a workflow ID that is taken. Raises ValueError saying what was expected."""
+    if policy not in {None, "return-existing", "reject"}:
+        raise ValueError(f"workflow_id_reuse_policy: expected 'return-existing' or 'reject', got {policy!r}")
+    return policy or "return-existing"
 
 
 def check_policy(policy: str) -> str:

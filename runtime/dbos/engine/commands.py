@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dbos._error import DBOSConflictingWorkflowError, DBOSQueueDeduplicatedError
+from dbos._error import DBOSConflictingWorkflowError, DBOSQueueDeduplicatedError, DBOSWorkflowIDInUseError
 from dbos.core.ids import OwnerToken, WorkflowId, check_name, child_workflow_id
 from dbos.core.outcome import Outcome
 from dbos.core.statuses import WorkflowStatusString
@@ -14,26 +14,23 @@ from dbos.engine.authorization import authorize
 from dbos.engine.context import (
     EnqueueSettings,
     Execution,
+    PendingId,
     authenticated,
     authentication,
     enqueue_settings,
+    lost_ownership,
     recording_execution,
-    take_pending_id,
+    take_pending,
+    workflow_attributes,
+    workflow_timeout,
 )
 from dbos.engine.execution import execute, note_start
 from dbos.engine.plan import Invoke, Plan, Read, Write
 from dbos.engine.registry import Call
+from dbos.engine.results import await_result
 from dbos.engine.services import Services, epoch_ms, new_uuid
-from dbos.engine.steps import (
-    Operated,
-    checkpoint_record,
-    ensure_owned,
-    guard,
-    lost_ownership,
-    record_checkpoint,
-    replay,
-)
-from dbos.engine.waiting import Guard, await_outcome
+from dbos.engine.steps import Operated, checkpoint_record, ensure_owned, record_checkpoint, replay
+from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_inputs
 from dbos.store.operation import Operation, Statement
 from dbos.store.records import StartAnswer
@@ -77,12 +74,17 @@ def _call(services: Services, call: Call) -> Plan[Any]:
         return (yield from _run_or_attach(services, call, started)).unwrap()
     # Both IDs before the first wait: calls that run side by side have those of their order.
     start_id, function_id = parent.next_function_id(), parent.next_function_id()
-    started = yield from _start(services, call, OwnerToken(new_uuid()), function_id=start_id)
+    try:
+        started = yield from _start(services, call, OwnerToken(new_uuid()), function_id=start_id)
+    except DBOSWorkflowIDInUseError as refusal:
+        child, now = refusal.workflow_id, epoch_ms()
+        yield from _record_result(services, parent, function_id, child, Outcome(error=refusal), began=now)
+        raise
     replayed = replay(parent, function_id, GET_RESULT)
     if replayed is not None:
         return replayed.unwrap()
     began = epoch_ms()
-    outcome = yield from _run_or_attach(services, call, started, guard(parent))
+    outcome = yield from _run_or_attach(services, call, started, parent)
     yield from _record_result(services, parent, function_id, started.workflow_id, outcome, began=began)
     return outcome.unwrap()
 
@@ -101,6 +103,7 @@ def enqueue(services: Services, queue_name: str, call: Call) -> Plan[WorkflowId]
             application_version=options.app_version or record.application_version,
             deduplication_id=options.deduplication_id,
             priority=options.priority or 0,
+            partition_key=options.partition_key,
             delay_until_ms=delay_until,
         )
 
@@ -130,7 +133,7 @@ def get_result(services: Services, workflow_id: str, *, poll_seconds: float, as_
     if replayed is not None:
         return replayed.unwrap()
     began = epoch_ms()
-    outcome = yield from await_outcome(services.signals, workflow_id, poll_seconds=poll_seconds, guard=guard(parent))
+    outcome = yield from await_result(services, workflow_id, poll_seconds=poll_seconds, execution=parent)
     child = workflow_id if as_child else None
     yield from _record_result(services, parent, function_id, child, outcome, began=began)
     return outcome.unwrap()
@@ -158,8 +161,9 @@ def introspect(services: Services, name: str, look: Callable[[], Any]) -> Plan[A
 def insert(record: NewWorkflow, *, policy: str) -> Plan[tuple[WorkflowId, Insertion]]:
     """Insert a workflow once; the ID of the row that stands for it, and what is known of the row.
 
-    Raises DBOSConflictingWorkflowError when the ID belongs to another workflow and, unless `policy` is
-    `return-existing`, DBOSQueueDeduplicatedError when its deduplication ID is held.
+    Raises DBOSConflictingWorkflowError when the ID belongs to another workflow, DBOSWorkflowIDInUseError when it
+    is taken and may not be, and, unless `policy` is `return-existing`, DBOSQueueDeduplicatedError when its
+    deduplication ID is held.
     """
     while True:
         answer: StartAnswer = yield Write(record)
@@ -176,6 +180,8 @@ def insert(record: NewWorkflow, *, policy: str) -> Plan[tuple[WorkflowId, Insert
                     record.workflow_id, record.queue_name or "", record.deduplication_id or ""
                 )
             return insertion.deduplicated_by, insertion
+        if record.reuse == "reject" and not insertion.created:
+            raise DBOSWorkflowIDInUseError(record.workflow_id, insertion.status, insertion.name)
         _refuse_conflict(record, insertion)
         return record.workflow_id, insertion
 
@@ -183,7 +189,14 @@ def insert(record: NewWorkflow, *, policy: str) -> Plan[tuple[WorkflowId, Insert
 def _start(services: Services, call: Call, owner: OwnerToken, *, function_id: int | None = None) -> Plan[Started]:
     def as_started(record: NewWorkflow) -> NewWorkflow:
         # The token of the start is also the first owner's, as every SDK has it.
-        return replace(record, status=WorkflowStatusString.PENDING, owner=owner, creator=owner, recovery_attempts=1)
+        return replace(
+            record,
+            status=WorkflowStatusString.PENDING,
+            owner=owner,
+            creator=owner,
+            recovery_attempts=1,
+            deadline_ms=record.deadline_ms if record.timeout_ms is None else epoch_ms() + record.timeout_ms,
+        )
 
     inserted = yield from _insert(services, call, as_started, policy="reject", function_id=function_id)
     if not inserted.created:
@@ -219,7 +232,7 @@ def _insert(
     given_id: str | None = None,
 ) -> Plan[_Inserted]:
     parent = recording_execution()
-    given_id = given_id or take_pending_id()  # on a replay too, so that the same start takes it
+    given = PendingId(given_id) if given_id is not None else take_pending()  # on a replay too: the same start takes it
     if parent is not None:
         function_id = function_id or parent.next_function_id()
     if parent is not None and function_id is not None:
@@ -228,11 +241,11 @@ def _insert(
             return _Inserted(replayed_id, created=False, serialization=None, deadline_ms=None)
         yield from ensure_owned(parent)
     record = shape(_new_record(services, call, parent, function_id))
-    if given_id is not None:
-        record = replace(record, workflow_id=WorkflowId(given_id))
+    if given is not None:
+        record = replace(record, workflow_id=WorkflowId(given.workflow_id), reuse=given.reuse)
     try:
         workflow_id, insertion = yield from insert(record, policy=policy)
-    except DBOSQueueDeduplicatedError as refusal:
+    except (DBOSQueueDeduplicatedError, DBOSWorkflowIDInUseError) as refusal:
         if parent is not None and record.parent_step is not None:  # a replay must be refused too
             yield from _record_refusal(services, parent, record, record.parent_step, refusal)
         raise
@@ -250,7 +263,8 @@ def _new_record(services: Services, call: Call, parent: Execution | None, functi
         parent_step = ParentStep(
             workflow_id=parent.workflow_id, owner=parent.owner, function_id=function_id, started_at_ms=epoch_ms()
         )
-    user, target = authentication.get(), call.target
+    user, target, timeout = authentication.get(), call.target, workflow_timeout.get()
+    seconds = None if timeout is None else timeout.seconds
     return NewWorkflow(
         workflow_id=workflow_id,
         status=WorkflowStatusString.ENQUEUED,
@@ -267,7 +281,9 @@ def _new_record(services: Services, call: Call, parent: Execution | None, functi
         authenticated_user=user.user,
         assumed_role=user.assumed_role,
         authenticated_roles=user.stored_roles,
-        deadline_ms=None if parent is None else parent.deadline_ms,
+        timeout_ms=None if seconds is None else int(seconds * 1000),
+        deadline_ms=None if parent is None or timeout is not None else parent.deadline_ms,
+        attributes=workflow_attributes.get(),
         parent_workflow_id=None if parent is None else parent.workflow_id,
         parent_step=parent_step,
     )
@@ -282,15 +298,15 @@ def _replayed_child(parent: Execution, function_id: int, name: str) -> WorkflowI
     return None if child is None else WorkflowId(child)
 
 
-def _run_or_attach(services: Services, call: Call, started: Started, waits: Guard | None = None) -> Plan[Outcome]:
+def _run_or_attach(services: Services, call: Call, started: Started, parent: Execution | None = None) -> Plan[Outcome]:
     if started.execution is None:
-        return (yield from await_outcome(services.signals, started.workflow_id, poll_seconds=1.0, guard=waits))
+        return (yield from await_result(services, started.workflow_id, poll_seconds=1.0, execution=parent))
     note_start(services, started.execution)
     return (yield from execute(services, call, started.execution))
 
 
 def _record_refusal(
-    services: Services, parent: Execution, record: NewWorkflow, step: ParentStep, refusal: DBOSQueueDeduplicatedError
+    services: Services, parent: Execution, record: NewWorkflow, step: ParentStep, refusal: Exception
 ) -> Plan[None]:
     operated = Operated(step.function_id, record.name, step.started_at_ms)
     yield from record_checkpoint(parent, checkpoint_record(services, parent, operated, Outcome(error=refusal)))

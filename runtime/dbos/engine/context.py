@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
-from dbos._error import DBOSBaseException
+from dbos._error import DBOSBaseException, DBOSWorkflowCancelledError, DBOSWorkflowConflictIDError
 from dbos.core.ids import OwnerToken, WorkflowId
+from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.authorization import NOBODY, Authentication
 from dbos.store.rows import Checkpoint
 
@@ -62,6 +64,8 @@ class StepScope:
     name: str
     attempt: int
     max_attempts: int
+    retried: bool = False
+    """Whether it is tried again when it fails."""
 
 
 @dataclass(slots=True)
@@ -69,6 +73,8 @@ class PendingId:
     """A workflow ID set for the first workflow that is started in a block."""
 
     workflow_id: str
+    reuse: str = "return-existing"
+    """What happens when the ID is taken: `return-existing` attaches to its workflow, `reject` raises."""
     taken: bool = False
 
 
@@ -81,6 +87,14 @@ class EnqueueSettings:
     priority: int | None = None
     app_version: str | None = None
     delay_seconds: float | None = None
+    partition_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """How long what is started in a block may run; None: as long as it takes, whatever its parent's deadline."""
+
+    seconds: float | None
 
 
 current_execution: ContextVar[Execution | None] = ContextVar("dbos_execution", default=None)
@@ -88,6 +102,8 @@ current_step: ContextVar[StepScope | None] = ContextVar("dbos_step", default=Non
 pending_id: ContextVar[PendingId | None] = ContextVar("dbos_pending_id", default=None)
 authentication: ContextVar[Authentication] = ContextVar("dbos_authentication", default=NOBODY)
 enqueue_settings: ContextVar[EnqueueSettings | None] = ContextVar("dbos_enqueue_settings", default=None)
+workflow_timeout: ContextVar[Timeout | None] = ContextVar("dbos_workflow_timeout", default=None)
+workflow_attributes: ContextVar[Mapping[str, Any] | None] = ContextVar("dbos_workflow_attributes", default=None)
 
 
 @contextmanager
@@ -107,8 +123,21 @@ def recording_execution() -> Execution | None:
 
 def take_pending_id() -> str | None:
     """The workflow ID that the surrounding block sets, for the first caller only."""
+    pending = take_pending()
+    return None if pending is None else pending.workflow_id
+
+
+def take_pending() -> PendingId | None:
+    """The workflow ID that the surrounding block sets and what it says of it, for the first caller only."""
     pending = pending_id.get()
     if pending is None or pending.taken:
         return None
     pending.taken = True
-    return pending.workflow_id
+    return pending
+
+
+def lost_ownership(execution: Execution, status: str | None) -> BaseException:
+    """The signal that ends an execution whose workflow is no longer its own."""
+    if status == WorkflowStatusString.CANCELLED:
+        return DBOSWorkflowCancelledError(f"Workflow {execution.workflow_id} was cancelled")
+    return DBOSWorkflowConflictIDError(execution.workflow_id)

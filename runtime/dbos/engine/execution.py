@@ -19,6 +19,8 @@ from dbos.engine.context import (
     current_step,
     enqueue_settings,
     pending_id,
+    workflow_attributes,
+    workflow_timeout,
 )
 from dbos.engine.plan import Invoke, Plan, Read, Write
 from dbos.engine.registry import Call
@@ -136,6 +138,8 @@ def _execution_scope(execution: Execution) -> Generator[None]:
     outer_step = current_step.set(None)
     outer_id = pending_id.set(None)
     outer_settings = enqueue_settings.set(None)
+    outer_timeout = workflow_timeout.set(None)
+    outer_attributes = workflow_attributes.set(None)
     try:
         yield
     finally:
@@ -143,3 +147,5 @@ def _execution_scope(execution: Execution) -> Generator[None]:
         current_step.reset(outer_step)
         pending_id.reset(outer_id)
         enqueue_settings.reset(outer_settings)
+        workflow_timeout.reset(outer_timeout)
+        workflow_attributes.reset(outer_attributes)

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from dbos._error import DBOSStepNondeterminismError
 from dbos.core.outcome import Outcome
-from dbos.engine.context import Execution, StepScope, recording_execution
+from dbos.engine.context import Execution, StepScope, lost_ownership, recording_execution
 from dbos.engine.plan import Plan, Transact
 from dbos.engine.services import Services, epoch_ms
-from dbos.engine.steps import lost_ownership, new_step, record_checkpoint, recorded_outcome, replay
+from dbos.engine.steps import new_step, record_checkpoint, recorded_outcome, replay
 from dbos.serialization.encoding import encode_value
 from dbos.serialization.failures import encode_failure
 from dbos.store.operation import Operation

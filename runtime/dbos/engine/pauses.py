@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from dbos.engine.context import Execution
+from dbos.engine.context import Execution, lost_ownership
 from dbos.engine.plan import Await, Plan
 from dbos.engine.services import Services, epoch_ms
-from dbos.engine.steps import ensure_owned, lost_ownership, new_step, record_checkpoint, replay
+from dbos.engine.steps import ensure_owned, new_step, record_checkpoint, replay
 from dbos.engine.waiting import Waiter
 from dbos.engine.watch import Guarded
 from dbos.serialization.encoding import PORTABLE_JSON, encode_value

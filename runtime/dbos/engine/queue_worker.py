@@ -157,6 +157,9 @@ class QueueWorker:
         services = self._services
         application = services.claimant.application
         swept = services.database.run(lambda: sweep_due_rows(application, services.database.schema, now_ms=epoch_ms()))
+        for workflow_id in swept.cancelled:
+            services.signals.ring(workflow_id)
+            services.writer.announce(workflow=workflow_id)
         rows = services.database.run(lambda: load_queues(application))
         # Rows of a partitioned queue are left to workers that know partitions.
         self._queues = {row.name: row for row in rows if not row.partitioned}
@@ -165,7 +168,7 @@ class QueueWorker:
         self._next_poll = self.last_poll + min(max(interval, 0.05), POLL_SECONDS) * random.uniform(0.95, 1.05)  # noqa: S311
         with self._wake:
             self._hot.update(row.name for row in rows if row.runnable)
-            self._hot.update(swept)
+            self._hot.update(swept.queues)
 
     def _room(self, queue: str) -> int:
         row = self._queues[queue]

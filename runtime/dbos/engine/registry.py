@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbos._error import DBOSException
 from dbos.core.ids import STEP_WORKFLOW_PREFIX, check_name
-from dbos.core.limits import QueueLimits
+from dbos.core.limits import MAX_SECONDS, QueueLimits
 from dbos.core.retry import RetryPolicy
 from dbos.engine.targets import Target, Targets
 
@@ -39,6 +40,27 @@ class StepFunction:
     is_async: bool
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     should_retry: Callable[[BaseException], Any] | None = None
+    preemptible: bool = False
+    """Whether it is interrupted when its workflow is cancelled; coroutine functions only."""
+    timeout_seconds: float | None = None
+    """How long an attempt may take; coroutine functions only."""
+
+    def __post_init__(self) -> None:
+        if self.preemptible and not self.is_async:
+            raise DBOSException(f"Step {self.name}: preemptible is for coroutine functions; a thread cannot be stopped")
+        if self.timeout_seconds is None:
+            return
+        if not self.is_async:
+            raise DBOSException(
+                f"Step {self.name}: timeout_seconds is for coroutine functions; a thread cannot be stopped"
+            )
+        if isinstance(self.timeout_seconds, bool) or not isinstance(self.timeout_seconds, int | float):
+            raise TypeError(f"Step {self.name}: timeout_seconds: expected seconds, got {self.timeout_seconds!r}")
+        if not 0 < self.timeout_seconds <= MAX_SECONDS:
+            raise DBOSException(
+                f"Step {self.name}: timeout_seconds: expected more than 0 and at most {MAX_SECONDS}, "
+                f"got {self.timeout_seconds}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

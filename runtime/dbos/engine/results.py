@@ -1,33 +1,56 @@
-"""The plans behind wait_first and asyncio_wait: in a workflow who was first is recorded, so a replay sees the same."""
+"""Wait for the ends of workflows. A workflow that waits records what it waited for, so that a replay sees the same."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from dbos.core.outcome import Outcome
-from dbos.engine.context import recording_execution
-from dbos.engine.plan import Invoke, Plan
+from dbos.engine.context import Execution, recording_execution
+from dbos.engine.pauses import pausing
+from dbos.engine.plan import Invoke, Plan, Read
 from dbos.engine.services import Services, epoch_ms
-from dbos.engine.steps import Operated, checkpoint_record, ensure_owned, guard, record_checkpoint, replay
-from dbos.engine.waiting import await_first
+from dbos.engine.steps import Operated, checkpoint_record, ensure_owned, record_checkpoint, replay
+from dbos.engine.waiting import look_for_outcome
+from dbos.store.workflows import load_first_ended
+
+T = TypeVar("T")
 
 WAIT_FIRST = "DBOS.waitFirst"
 ASYNCIO_WAIT = "DBOS.asyncio_wait"
 
 
+def await_result(
+    services: Services, workflow_id: str, *, poll_seconds: float, execution: Execution | None
+) -> Plan[Outcome]:
+    """Wait until a workflow ended; what it gave.
+
+    Raises the signal that ends `execution`, which waits, when its own workflow was cancelled or taken over.
+    """
+
+    def look() -> Plan[Outcome | None]:
+        return look_for_outcome(workflow_id)
+
+    return (yield from _await_news(services, [workflow_id], look, poll_seconds, execution))
+
+
 def wait_first(services: Services, workflow_ids: Sequence[str], *, poll_seconds: float) -> Plan[str]:
     """Wait until one of some workflows ended; the ID of the one that was first."""
     parent = recording_execution() if services.records_steps else None
+
+    def look() -> Plan[str | None]:
+        ended: str | None = yield Read(lambda: load_first_ended(workflow_ids))
+        return ended
+
     if parent is None:
-        return (yield from await_first(services.signals, workflow_ids, poll_seconds=poll_seconds))
+        return (yield from _await_news(services, workflow_ids, look, poll_seconds, None))
     function_id = parent.next_function_id()
     replayed = replay(parent, function_id, WAIT_FIRST)
     if replayed is not None:
         return str(replayed.unwrap())
     began = epoch_ms()
-    first = yield from await_first(services.signals, workflow_ids, poll_seconds=poll_seconds, guard=guard(parent))
+    first = yield from _await_news(services, workflow_ids, look, poll_seconds, parent)
     operated = Operated(function_id, WAIT_FIRST, began)
     yield from record_checkpoint(parent, checkpoint_record(services, parent, operated, Outcome(first)))
     return first
@@ -63,3 +86,19 @@ def _wait(tasks: Sequence[asyncio.Future[Any]], timeout: float | None, return_wh
     waited: Outcome = yield Invoke(asyncio.wait, (tasks,), {"timeout": timeout, "return_when": return_when})
     done, _ = waited.unwrap()
     return {place for place, task in enumerate(tasks) if task in done}
+
+
+def _await_news(
+    services: Services,
+    workflow_ids: Sequence[str],
+    look: Callable[[], Plan[T | None]],
+    poll_seconds: float,
+    execution: Execution | None,
+) -> Plan[T]:
+    with pausing(services, execution, *workflow_ids) as pause:
+        while True:
+            pause.rearm()
+            found = yield from look()
+            if found is not None:
+                return found
+            yield from pause.until(None, at_most=poll_seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +13,13 @@ from dbos._error import (
     DBOSMaxStepRetriesExceeded,
     DBOSStepNondeterminismError,
     DBOSUnexpectedStepError,
-    DBOSWorkflowCancelledError,
-    DBOSWorkflowConflictIDError,
 )
 from dbos.core.outcome import Outcome
-from dbos.core.statuses import WorkflowStatusString
-from dbos.engine.context import Execution, StepScope, current_step
+from dbos.engine.context import Execution, StepScope, current_step, lost_ownership
+from dbos.engine.limited_steps import limited
 from dbos.engine.plan import Invoke, Plan, Read, Wait, Write
 from dbos.engine.registry import StepFunction
 from dbos.engine.services import Services, epoch_ms
-from dbos.engine.waiting import Guard
 from dbos.serialization.decoding import decode_error, decode_value
 from dbos.serialization.encoding import encode_value
 from dbos.serialization.failures import encode_failure
@@ -37,20 +34,27 @@ STATUS_TTL_SECONDS = 0.1
 
 
 def run_step(
-    services: Services, execution: Execution, step: StepFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
+    services: Services,
+    execution: Execution,
+    step: StepFunction,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    function_id: int | None = None,
 ) -> Plan[Any]:
-    """Run a step until it succeeds or its retries are spent.
+    """Run a step until it succeeds or its retries are spent; its ID is the next one unless it was drawn before.
 
     A step with a checkpoint is replayed without calling user code. The outcome, success or failure, is
     checkpointed before the workflow sees it. At least once: a process that dies between the two runs it again.
     """
-    function_id = execution.next_function_id()
+    function_id = function_id or execution.next_function_id()
     replayed = replay(execution, function_id, step.name)
     if replayed is not None:
         return replayed.unwrap()
     yield from ensure_owned(execution)
+    function = limited(services, execution, step)
     started_ms, started = epoch_ms(), time.monotonic()
-    outcome, attempts = yield from _attempt(step, function_id, args, kwargs)
+    outcome, attempts = yield from _attempt(step, function_id, function, args, kwargs)
     operated = Operated(function_id, step.name, started_ms)
     try:
         record = checkpoint_record(services, execution, operated, outcome)
@@ -114,7 +118,9 @@ def checkpoint_record(services: Services, execution: Execution, operated: Operat
     )
 
 
-def new_step(services: Services, execution: Execution, name: str, function_id: int) -> StepRecord:
+def new_step(
+    services: Services, execution: Execution, name: str, function_id: int, *, completed_at_ms: int = 0
+) -> StepRecord:
     """The row of an operation that begins now, without a result."""
     return StepRecord(
         workflow_id=execution.workflow_id,
@@ -125,7 +131,7 @@ def new_step(services: Services, execution: Execution, name: str, function_id: i
         error=None,
         serialization=None,
         started_at_ms=epoch_ms(),
-        completed_at_ms=0,
+        completed_at_ms=completed_at_ms,
         application_name=services.claimant.application,
     )
 
@@ -147,12 +153,12 @@ def record_checkpoint(execution: Execution, record: StepRecord) -> Plan[None]:
         raise DBOSStepNondeterminismError(record.workflow_id, record.function_id)
 
 
-def ensure_owned(execution: Execution, *, trust_seconds: float = STATUS_TTL_SECONDS) -> Plan[None]:
+def ensure_owned(execution: Execution) -> Plan[None]:
     """Raise, as record_checkpoint does, when the workflow was cancelled or taken over.
 
     The row is read only when the last checkpoint's answer is old: short steps in a row cost no read.
     """
-    if time.monotonic() - execution.checked_at < trust_seconds:
+    if time.monotonic() - execution.checked_at < STATUS_TTL_SECONDS:
         return
     status, owner = yield Read(lambda: _load_ownership(execution))
     if owner != execution.owner:
@@ -160,26 +166,15 @@ def ensure_owned(execution: Execution, *, trust_seconds: float = STATUS_TTL_SECO
     execution.checked_at = time.monotonic()
 
 
-def guard(execution: Execution) -> Guard:
-    """What ends a wait of a workflow that was cancelled or taken over meanwhile."""
-    return Guard(execution.workflow_id, lambda: ensure_owned(execution, trust_seconds=0))
-
-
-def lost_ownership(execution: Execution, status: str | None) -> BaseException:
-    """The signal that ends an execution whose workflow is no longer its own."""
-    if status == WorkflowStatusString.CANCELLED:
-        return DBOSWorkflowCancelledError(f"Workflow {execution.workflow_id} was cancelled")
-    return DBOSWorkflowConflictIDError(execution.workflow_id)
-
-
 def _attempt(
-    step: StepFunction, function_id: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+    step: StepFunction, function_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Plan[tuple[Outcome, int]]:
     errors: list[Exception] = []
     attempt = 1
     while True:
-        with _step_scope(StepScope(function_id, step.name, attempt, step.retry.attempts)):
-            outcome: Outcome = yield Invoke(step.function, args, kwargs)
+        scope = StepScope(function_id, step.name, attempt, step.retry.attempts, retried=step.retry.allowed)
+        with _step_scope(scope):
+            outcome: Outcome = yield Invoke(function, args, kwargs)
         if outcome.error is None:
             return outcome, attempt
         errors.append(outcome.error)

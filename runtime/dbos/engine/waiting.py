@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 from dbos._error import DBOSAwaitedWorkflowCancelledError, DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded
@@ -17,9 +17,7 @@ from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.plan import Await, Plan, Read
 from dbos.serialization.decoding import UndecodableError, decode_error, decode_value
 from dbos.store.rows import RecordedResult
-from dbos.store.workflows import load_first_ended, load_result
-
-T = TypeVar("T")
+from dbos.store.workflows import load_result
 
 
 class Channel(StrEnum):
@@ -149,61 +147,21 @@ class Signals:
                     waiter.ring()
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """The workflow that waits. `check` raises when it was cancelled or taken over, which ends the wait."""
-
-    workflow_id: str
-    check: Callable[[], Plan[None]]
-
-
-def await_outcome(
-    signals: Signals, workflow_id: str, *, poll_seconds: float, guard: Guard | None = None
-) -> Plan[Outcome]:
+def await_outcome(signals: Signals, workflow_id: str, *, poll_seconds: float) -> Plan[Outcome]:
     """Wait until a workflow ended; what it gave. A workflow that does not exist yet is waited for too."""
-    found: Outcome = yield from _await_news(
-        signals, [workflow_id], lambda: _look(workflow_id), poll_seconds=poll_seconds, guard=guard
-    )
-    return found
-
-
-def await_first(
-    signals: Signals, workflow_ids: Sequence[str], *, poll_seconds: float, guard: Guard | None = None
-) -> Plan[str]:
-    """Wait until one of some workflows ended; the ID of the one that was first."""
-    found: str = yield from _await_news(
-        signals, workflow_ids, lambda: _look_first(workflow_ids), poll_seconds=poll_seconds, guard=guard
-    )
-    return found
-
-
-def _await_news(
-    signals: Signals,
-    workflow_ids: Sequence[str],
-    look: Callable[[], Plan[T | None]],
-    *,
-    poll_seconds: float,
-    guard: Guard | None,
-) -> Plan[T]:
-    with signals.waiter(*workflow_ids, *([] if guard is None else [guard.workflow_id])) as waiter:
+    with signals.waiter(workflow_id) as waiter:
         while True:
             waiter.rearm()
-            found = yield from look()
-            if found is not None:
-                return found
-            if guard is not None:
-                yield from guard.check()
+            outcome = yield from look_for_outcome(workflow_id)
+            if outcome is not None:
+                return outcome
             yield Await(waiter.armed, poll_seconds)
 
 
-def _look(workflow_id: str) -> Plan[Outcome | None]:
+def look_for_outcome(workflow_id: str) -> Plan[Outcome | None]:
+    """What a workflow gave; None while it has not ended."""
     result: RecordedResult | None = yield Read(lambda: load_result(workflow_id))
     return None if result is None else recorded_outcome(workflow_id, result)
-
-
-def _look_first(workflow_ids: Sequence[str]) -> Plan[str | None]:
-    first: str | None = yield Read(lambda: load_first_ended(workflow_ids))
-    return first
 
 
 def recorded_outcome(workflow_id: str, result: RecordedResult) -> Outcome | None:

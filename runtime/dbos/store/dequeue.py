@@ -117,8 +117,16 @@ def recover_workflows(claimant: Claimant) -> Operation[list[WorkflowId]]:
     return [WorkflowId(row["workflow_uuid"]) for row in rows]
 
 
-def sweep_due_rows(application: str, schema: str, *, now_ms: int) -> Operation[list[str]]:
-    """End delays and cancel what is past its deadline; the queues that have new work.
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did: the queues that have new work, and the workflows whose time was over."""
+
+    queues: list[str]
+    cancelled: list[WorkflowId]
+
+
+def sweep_due_rows(application: str, schema: str, *, now_ms: int) -> Operation[Swept]:
+    """End delays and cancel what is past its deadline.
 
     Does nothing while another process of the application sweeps.
     """
@@ -126,7 +134,7 @@ def sweep_due_rows(application: str, schema: str, *, now_ms: int) -> Operation[l
         "sweep_due_rows",
         {"lock_key": background_lock_key(schema, application), "application": application, "now_ms": now_ms},
     )
-    return list(rows[0]["queues"])
+    return Swept(list(rows[0]["queues"]), [WorkflowId(workflow_id) for workflow_id in rows[0]["cancelled"]])
 
 
 def background_lock_key(schema: str, application: str) -> int:

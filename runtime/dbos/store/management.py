@@ -71,9 +71,18 @@ def set_delay(workflow_id: str, *, delay_until_ms: int) -> Operation[bool]:
 
 def set_attributes(workflow_id: str, attributes: Mapping[str, Any] | None, *, merge: bool) -> Operation[bool]:
     """Replace the attributes of a workflow, or with `merge` those named; whether there is such a workflow."""
-    name = "merge_attributes" if merge else "replace_attributes"
-    rows = yield Statement(name, {"workflow_id": workflow_id, "attributes": json.dumps(attributes)})
+    wanted = dict(attributes) if attributes is not None else None
+    if merge:
+        locked = yield Statement("lock_attributes", {"workflow_id": workflow_id})
+        wanted = {**(_object(locked[0]["attributes"]) if locked else {}), **(wanted or {})}
+    rows = yield Statement("replace_attributes", {"workflow_id": workflow_id, "attributes": json.dumps(wanted)})
     return bool(rows)
+
+
+def _object(stored: Any) -> dict[str, Any]:
+    """The attributes of a row; SQLite holds them as text, and a row without any NULL or the JSON null."""
+    value = json.loads(stored) if isinstance(stored, str) else stored
+    return value if isinstance(value, dict) else {}
 
 
 def _levels(workflow_ids: Iterable[str], *, with_children: bool) -> Operation[list[list[str]]]:

@@ -53,6 +53,8 @@ class NewWorkflow:
     debounce_deadline_ms: int | None = None
     parent_workflow_id: WorkflowId | None = None
     parent_step: ParentStep | None = None
+    reuse: str = "return-existing"
+    """What happens when the ID is taken: `return-existing` attaches to its workflow, `reject` raises. Not stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -425,7 +425,7 @@ def test_a_sweep_ends_delays_and_cancels_what_is_late(database: SystemDatabase, 
         a_running_workflow("in-time", deadline_ms=101),
     )
     updated = _row(sql, "due")["updated_at"]
-    assert sorted(database.run(lambda: sweep_due_rows("orders", "dbos", now_ms=100))) == ["other", "work"]
+    assert sorted(database.run(lambda: sweep_due_rows("orders", "dbos", now_ms=100)).queues) == ["other", "work"]
     statuses = {row["workflow_uuid"]: row["status"] for row in sql.execute("SELECT * FROM dbos.workflow_status")}
     assert statuses == {
         "due": "ENQUEUED",
@@ -453,5 +453,5 @@ def test_one_process_of_an_application_sweeps_at_a_time(database: SystemDatabase
     _store(database, a_workflow("w", status="DELAYED", delay_until_ms=1))
     with psycopg.connect(database_url) as peer:
         peer.execute("SELECT pg_advisory_xact_lock(%s)", [background_lock_key("dbos", "orders")])
-        assert database.run(lambda: sweep_due_rows("orders", "dbos", now_ms=100)) == []
-    assert database.run(lambda: sweep_due_rows("orders", "dbos", now_ms=100)) == ["work"]
+        assert database.run(lambda: sweep_due_rows("orders", "dbos", now_ms=100)).queues == []
+    assert database.run(lambda: sweep_due_rows("orders", "dbos", now_ms=100)).queues == ["work"]

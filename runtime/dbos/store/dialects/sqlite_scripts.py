@@ -98,7 +98,7 @@ def _sweep_due_rows(parameters: Parameters) -> Operation[list[Row]]:
     cancelled = yield Statement("cancel_expired", parameters)
     woken = yield Statement("wake_delayed", parameters)
     queues = sorted({row["queue_name"] for row in woken if row["queue_name"] is not None})
-    return [{"cancelled": len(cancelled), "woken": len(woken), "queues": queues}]
+    return [{"cancelled": [row["workflow_uuid"] for row in cancelled], "woken": len(woken), "queues": queues}]
 
 
 SCRIPTS: Mapping[str, Script] = {
@@ -116,6 +116,6 @@ SCRIPTS: Mapping[str, Script] = {
 LOOKED_AT_FIRST: Mapping[str, tuple[str, list[Row]]] = {
     "claim_workflows": ("load_claimable", []),
     "claim_workflows_shared": ("load_claimable", []),
-    "sweep_due_rows": ("anything_due", [{"cancelled": 0, "woken": 0, "queues": []}]),
+    "sweep_due_rows": ("anything_due", [{"cancelled": [], "woken": 0, "queues": []}]),
 }
 """What to read before the write lock is taken, and the answer when it finds nothing."""

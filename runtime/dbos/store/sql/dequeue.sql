@@ -154,6 +154,6 @@ WITH turn AS MATERIALIZED (
       FROM due WHERE workflow.workflow_uuid = due.workflow_uuid
     RETURNING workflow.queue_name
 )
-SELECT (SELECT count(*) FROM cancelled) AS cancelled, count(*) AS woken,
+SELECT ARRAY(SELECT workflow_uuid FROM cancelled) AS cancelled, count(*) AS woken,
        COALESCE(array_agg(DISTINCT queue_name), ARRAY[]::text[]) AS queues
   FROM woken

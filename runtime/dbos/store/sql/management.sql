@@ -60,13 +60,8 @@ UPDATE {schema}.workflow_status
  WHERE workflow_uuid = :workflow_id
 RETURNING workflow_uuid
 
--- merge_attributes
--- Keys that are there already get the new value. A row without attributes holds NULL, or the JSON null.
-UPDATE {schema}.workflow_status
-   SET attributes = COALESCE(NULLIF(attributes, 'null'::jsonb), '{}'::jsonb) || CAST(:attributes AS jsonb),
-       updated_at = {include database_ms}
- WHERE workflow_uuid = :workflow_id
-RETURNING workflow_uuid
+-- lock_attributes
+SELECT attributes FROM {schema}.workflow_status WHERE workflow_uuid = :workflow_id FOR NO KEY UPDATE
 
 -- load_first_ended
 SELECT workflow_uuid FROM {schema}.workflow_status

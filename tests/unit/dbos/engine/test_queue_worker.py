@@ -46,7 +46,7 @@ class Tables:
             raise self.failure
         match statement.name:
             case "sweep_due_rows":
-                return [{"queues": []}]
+                return [{"queues": [], "cancelled": []}]
             case "load_queues":
                 return [_queue(name, limits, self.waiting[name] > 0) for name, limits in self.queues.items()]
             case "claim_workflows" | "claim_workflows_shared":
