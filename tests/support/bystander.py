@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +47,20 @@ class _SqliteBystander:
     def execute(self, query: str, params: Values = (), /) -> Answer:
         text = re.sub(r"\bdbos\.", "", translate(query))
         text = re.sub(r"%\((\w+)\)s", r":\1", text).replace("%s", "?")
+        # Somebody who asks for `attributes::text` wants the text.
+        self._connection.row_factory = _row if "attributes::text" in query else _decoding_row
         return self._connection.execute(text, params)  # type: ignore[return-value]
+
+
+def _row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
+    return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
+
+
+def _decoding_row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Row:
+    row = _row(cursor, values)
+    if isinstance(row.get("attributes"), str):  # JSON to PostgreSQL
+        row["attributes"] = json.loads(row["attributes"])
+    return row
 
 
 @contextmanager
@@ -57,9 +71,6 @@ def bystander(url: str) -> Iterator[Bystander]:
             yield postgres  # type: ignore[misc]
         return
     connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=30)
-    connection.row_factory = lambda cursor, row: {
-        column[0]: value for column, value in zip(cursor.description, row, strict=True)
-    }
     try:
         yield _SqliteBystander(connection)
     finally:

@@ -163,6 +163,7 @@ class SqliteBackend:
         self.engine = given or sqlite.open_engine(
             make_url(settings.url or ""), size=settings.pool.size, options=settings.pool.engine_options
         )
+        sqlite.add_functions(self.engine)
         catalog = Catalog.load(STATEMENTS, schema="", overrides=[SQLITE_STATEMENTS], translate=translate)
         self.source = sqlite.SqliteSource(self.engine, catalog)
 

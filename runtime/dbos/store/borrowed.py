@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from dbos.store.catalog import Catalog
+from dbos.store.dialects.sqlite import bound, perform_statement, with_flags
 from dbos.store.operation import Operation, Row, Statement, perform
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ def perform_in(transaction: CallersTransaction, operation: Operation[T], catalog
     if not callable(execute) or getattr(connection, "sync_connection", None) is not None:
         raise TypeError(f"expected a Connection or a Session of SQLAlchemy, got {transaction!r}")
 
-    def run(statement: Statement) -> list[Row]:
-        result = execute(catalog[statement.name], dict(statement.parameters))
-        return [dict(row) for row in result.mappings()] if result.returns_rows else []
+    lite = getattr(getattr(connection, "dialect", None), "name", "") == "sqlite"
 
-    return perform(operation, run)
+    def run(statement: Statement) -> list[Row]:
+        parameters = bound(statement.parameters) if lite else dict(statement.parameters)
+        result = execute(catalog[statement.name], parameters)
+        rows = [dict(row) for row in result.mappings()] if result.returns_rows else []
+        return [with_flags(row) for row in rows] if lite else list(rows)
+
+    return perform(operation, (lambda statement: perform_statement(statement, run)) if lite else run)

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Table,
     and_,
     asc,
-    cast,
     desc,
     func,
     literal,
@@ -23,10 +22,12 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import BigInteger, Boolean, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import JSON, BigInteger, Boolean, Text
 
 from dbos.store.dialects.postgres import bounded_query
+from dbos.store.dialects.sqlite import CONTAINS_FUNCTION
 from dbos.store.operation import Row
 
 _TEXT = [
@@ -166,7 +167,7 @@ class _Tables:
             *text,
             *numbers,
             Column("was_forked_from", Boolean),
-            Column("attributes"),
+            Column("attributes", JSON),
         )
         self.input = Table("workflow_input", metadata, Column("workflow_uuid", Text), Column("inputs", Text))
         self.steps = Table(
@@ -181,13 +182,39 @@ class _Tables:
         )
 
 
+class _Contains(FunctionElement[bool]):
+    """Whether a JSON column has all that a JSON text says."""
+
+    inherit_cache = True
+
+
+@compiles(_Contains)
+def _contains(element: _Contains, compiler: Any, **options: Any) -> str:
+    column, sought = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} @> CAST({sought} AS JSONB)"
+
+
+@compiles(_Contains, "sqlite")
+def _contains_by_function(element: _Contains, compiler: Any, **options: Any) -> str:
+    column, sought = (compiler.process(part, **options) for part in element.clauses)
+    return f"{CONTAINS_FUNCTION}({column}, {sought})"
+
+
 def _page(status: Table, wanted: WorkflowFilter) -> Select[Any]:
     conditions: list[Any] = []
     for column, values in _choices(status, wanted).items():
         conditions.append(column == values[0] if len(values) == 1 else column.in_(list(values)))
     if wanted.workflow_id_prefix is not None:
         ids = status.c.workflow_uuid
-        conditions.append(or_(*(ids.startswith(prefix, autoescape=True) for prefix in wanted.workflow_id_prefix)))
+        # SQLite's LIKE takes capital and small letters for the same, hence both conditions.
+        conditions.append(
+            or_(
+                *(
+                    and_(ids.startswith(prefix, autoescape=True), func.substr(ids, 1, len(prefix)) == prefix)
+                    for prefix in wanted.workflow_id_prefix
+                )
+            )
+        )
     conditions += _ranges(status, wanted)
     for column, present in ((status.c.forked_from, wanted.is_fork), (status.c.parent_workflow_id, wanted.has_parent)):
         if present is not None:
@@ -197,8 +224,7 @@ def _page(status: Table, wanted: WorkflowFilter) -> Select[Any]:
     if wanted.was_forked_from is not None:
         conditions.append(status.c.was_forked_from.is_(wanted.was_forked_from))
     if wanted.attributes is not None:
-        sought = cast(literal(json.dumps(wanted.attributes), Text), JSONB)
-        conditions.append(status.c.attributes.op("@>", is_comparison=True)(sought))
+        conditions.append(_Contains(status.c.attributes, literal(json.dumps(wanted.attributes), Text)))
     if wanted.application is not None and wanted.workflow_ids is None and wanted.application_name is None:
         name = status.c.application_name
         conditions.append(or_(name == wanted.application, name.is_(None)))

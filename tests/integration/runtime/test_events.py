@@ -8,15 +8,17 @@ import threading
 import time
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, DBOSClient, SetWorkflowID, WorkflowSerializationFormat
 from dbos.error import DBOSException
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 from support.twins import Options, Twin
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, DBOSClient, SetEnqueueOptions, SetWorkflowID
@@ -20,9 +19,12 @@ from dbos.error import (
 )
 from integration.runtime.callers import WAYS, Caller
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 from support.waiting import eventually
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 @pytest.fixture(params=WAYS)

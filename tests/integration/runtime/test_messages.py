@@ -7,7 +7,6 @@ import threading
 import time
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
@@ -15,9 +14,12 @@ from sqlalchemy.orm import Session
 from dbos import DBOS, DBOSClient, SendMessage, SetWorkflowID, WorkflowSerializationFormat
 from dbos.error import DBOSException, DBOSNonExistentWorkflowError
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 from support.twins import Options, Twin
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
@@ -167,6 +169,7 @@ def test_a_workflow_sends_once_and_a_step_each_time(launch: Launch, twin: Twin, 
     assert len(_messages(sql)) == 3
 
 
+@pytest.mark.postgresql_only  # enqueues by the SQL function
 def test_a_portable_workflow_sends_portably_unless_told_otherwise(launch: Launch, twin: Twin, sql: Sql) -> None:
     def body() -> Any:
         yield "send", "target", [1]

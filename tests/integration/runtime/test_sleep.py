@@ -8,17 +8,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, SetWorkflowID
 from dbos.api.runtime import engine
 from dbos.error import DBOSAwaitedWorkflowCancelledError, DBOSException
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 from support.twins import Twin
 from support.waiting import eventually
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 
 
 def wait_until(holds: Callable[[], Any]) -> None:

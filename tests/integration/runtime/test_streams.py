@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOS, DBOSClient, SetWorkflowID, WorkflowSerializationFormat
@@ -18,9 +17,12 @@ from dbos.error import (
     DBOSStreamTimeoutError,
 )
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 from support.twins import Options, Twin
 
-Sql = psycopg.Connection[dict[str, Any]]
+pytestmark = pytest.mark.both_databases
+
+Sql = Bystander
 CLOSED = "__DBOS_STREAM_CLOSED__"
 
 

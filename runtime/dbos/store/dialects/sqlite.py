@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ BUSY_SECONDS = 30.0
 """How long a statement waits for another process's transaction before it is tried again."""
 MINIMUM = (3, 38, 0)
 """RETURNING, UPDATE … FROM and JSON functions without an extension."""
+CONTAINS_FUNCTION = "dbos_contains"
 _TRUE_OR_FALSE = frozenset({
     "allowed", "automatic_backfill", "consumed", "created", "is_debounced", "owned", "partition_queue", "partitioned",
     "priority_enabled", "rate_limited", "replayed", "runnable", "was_forked_from", "written",
@@ -50,6 +51,28 @@ def open_engine(url: URL, *, size: int, options: Mapping[str, Any]) -> Engine:
     engine = create_engine(url.set(drivername="sqlite"), **{**chosen, **_arguments(options)})
     event.listen(engine, "connect", lambda driver, _record: configure(driver))
     return engine
+
+
+def add_functions(engine: Engine) -> None:
+    """Give every connection that the engine makes from now on what PostgreSQL has built in."""
+    event.listen(
+        engine,
+        "connect",
+        lambda driver, _record: driver.create_function(CONTAINS_FUNCTION, 2, _contains, deterministic=True),
+    )
+
+
+def _contains(text: str | None, sought: str) -> bool:
+    return text is not None and _holds(json.loads(text), json.loads(sought))
+
+
+def _holds(value: Any, sought: Any) -> bool:
+    """As `@>` of PostgreSQL: an object has the keys with such values, a list has such items in any order."""
+    if isinstance(value, dict) and isinstance(sought, dict):
+        return all(key in value and _holds(value[key], item) for key, item in sought.items())
+    if isinstance(value, list) and isinstance(sought, list):
+        return all(any(_holds(item, wanted) for item in value) for wanted in sought)
+    return type(value) is type(sought) and bool(value == sought)
 
 
 def _arguments(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,20 +153,26 @@ class SqliteConnection:
         self.driver.close()
 
     def _run(self, statement: Statement) -> list[Row]:
-        cursor = self.driver.execute(self._catalog[statement.name], _bound(statement.parameters))
+        cursor = self.driver.execute(self._catalog[statement.name], bound(statement.parameters))
         if cursor.description is None:
             return []
         names = [column[0] for column in cursor.description]
-        flags = [name for name in names if name in _TRUE_OR_FALSE]
-        rows: list[Row] = []
-        for values in cursor.fetchall():
-            row = dict(zip(names, values, strict=True))
-            row |= {name: None if row[name] is None else bool(row[name]) for name in flags}
-            rows.append(row)
-        return rows
+        return [with_flags(dict(zip(names, values, strict=True))) for values in cursor.fetchall()]
 
 
-def _bound(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def perform_statement(statement: Statement, run: Callable[[Statement], list[Row]]) -> list[Row]:
+    """Perform one statement inside a transaction of somebody else, by what runs a single statement."""
+    script = SCRIPTS.get(statement.name)
+    return run(statement) if script is None else perform(script(statement.parameters), run)
+
+
+def with_flags(row: dict[str, Any]) -> Row:
+    """A row with True and False where SQLite has 1 and 0."""
+    return row | {name: bool(row[name]) for name in row.keys() & _TRUE_OR_FALSE if row[name] is not None}
+
+
+def bound(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as the driver takes them: a list becomes JSON."""
     return {
         name: json.dumps(list(value)) if isinstance(value, list | tuple | set | frozenset) else value
         for name, value in parameters.items()

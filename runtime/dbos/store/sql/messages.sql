@@ -18,6 +18,7 @@ INSERT INTO {schema}.notifications (message_uuid, destination_uuid, topic, messa
 SELECT message_uuid, destination_uuid, topic, message, serialization
   FROM json_to_recordset(:messages) AS r(
       message_uuid text, destination_uuid text, topic text, message text, serialization text)
+ WHERE true  -- without it SQLite takes the conflict clause for a join
 ON CONFLICT (message_uuid) DO NOTHING
 
 -- insert_message
