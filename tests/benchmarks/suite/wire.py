@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy.engine import make_url
 
-_READY_FOR_QUERY = ord("Z")
 _COMMAND_COMPLETE = ord("C")
 _HEADER = 5
 _FRAMES_OF_TRANSACTIONS = {"BEGIN", "COMMIT", "ROLLBACK", "START", "SAVEPOINT", "RELEASE"}
 
 
 class Count:
-    """What the server answered so far. A round trip ends when the server is ready for the next request."""
+    """What passed so far. A round trip is a turn: the client speaks again after the server has answered."""
 
     def __init__(self) -> None:
         self.round_trips = 0
@@ -29,24 +28,30 @@ class Count:
         return sum(number for command, number in self.commands.items() if command not in _FRAMES_OF_TRANSACTIONS)
 
 
-class FrameReader:
-    """Takes the server's bytes in any pieces and counts its messages."""
+class Conversation:
+    """Takes what passes on one connection, in any pieces, and counts turns and the server's messages."""
 
     def __init__(self, count: Count) -> None:
         self._count = count
         self._rest = b""
+        self._answered = True
 
-    def feed(self, data: bytes) -> None:
-        """The next piece."""
+    def asked(self, _data: bytes) -> None:
+        """A piece of what the client sends."""
+        if self._answered:
+            self._count.round_trips += 1
+        self._answered = False
+
+    def answered(self, data: bytes) -> None:
+        """A piece of what the server sends."""
+        self._answered = True
         data = self._rest + data
         position = 0
         while len(data) - position >= _HEADER:
             end = position + 1 + int.from_bytes(data[position + 1 : position + _HEADER], "big")
             if end > len(data):
                 break
-            if data[position] == _READY_FOR_QUERY:
-                self._count.round_trips += 1
-            elif data[position] == _COMMAND_COMPLETE:
+            if data[position] == _COMMAND_COMPLETE:
                 tag = data[position + _HEADER : end].rstrip(b"\0").decode()
                 self._count.commands[tag.split(" ", 1)[0]] += 1
             position = end
@@ -102,15 +107,15 @@ class _Relay:
         server_reader, server_writer = await asyncio.open_connection(self._host, self._port)
         writers = {client_writer, server_writer}
         self._writers |= writers
+        conversation = Conversation(self._count)
         await asyncio.gather(
-            _pass(server_reader, client_writer, FrameReader(self._count).feed), _pass(client_reader, server_writer)
+            _pass(server_reader, client_writer, conversation.answered),
+            _pass(client_reader, server_writer, conversation.asked),
         )
         self._writers -= writers
 
 
-async def _pass(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, look: Callable[[bytes], None] = lambda _data: None
-) -> None:
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, look: Callable[[bytes], None]) -> None:
     with contextlib.suppress(ConnectionError):  # either end may go without a word
         while data := await reader.read(65536):
             look(data)
