@@ -61,9 +61,9 @@ UPDATE {schema}.workflow_status SET application_name = :new_name
 RETURNING workflow_uuid
 
 -- rename_steps
-UPDATE {schema}.operation_outputs AS step SET application_name = :new_name
-  FROM (SELECT workflow_uuid, function_id FROM {schema}.operation_outputs
-         WHERE application_name = :old_name OR (:adopt AND application_name IS NULL)
-         LIMIT :batch) AS found
- WHERE step.workflow_uuid = found.workflow_uuid AND step.function_id = found.function_id
-RETURNING step.function_id
+UPDATE {schema}.operation_outputs SET application_name = :new_name
+ WHERE (workflow_uuid, function_id) IN (
+       SELECT workflow_uuid, function_id FROM {schema}.operation_outputs
+        WHERE application_name = :old_name OR (:adopt AND application_name IS NULL)
+        LIMIT :batch)
+RETURNING function_id
