@@ -49,9 +49,12 @@ def comparable_step(row: Mapping[str, Any]) -> Row:
     told = dict(row)
     started, completed = told.pop("started_at_epoch_ms"), told.pop("completed_at_epoch_ms")
     stored = told.pop("retention_timestamp")
+    output = row["output"]
+    if row["function_name"] == "DBOS.sleep":  # how long after its begin, and whether the step lasts until then
+        output = [round(float(output) - started / 1000, 1), completed == int(float(output) * 1000)]
     told |= {
         "in order": started <= completed and started <= stored + 50,  # two clocks: the program's, the database's
-        "output": _value(row["output"]),
+        "output": _value(output) if isinstance(output, str) else output,
         "error": _value(row["error"]),
     }
     return told
@@ -61,6 +64,17 @@ def comparable_payload(row: Mapping[str, Any]) -> Row:
     """A row of workflow_input or workflow_output."""
     told = {name: value for name, value in row.items() if name != "retention_timestamp"}
     return told | {name: _value(row[name]) for name in ("inputs", "output", "error") if name in row}
+
+
+def comparable_message(row: Mapping[str, Any]) -> Row:
+    """A row of notifications."""
+    told = {name: value for name, value in row.items() if name != "created_at_epoch_ms"}
+    return told | {"message_uuid": _mark(row["message_uuid"]), "message": _value(row["message"])}
+
+
+def comparable_value(row: Mapping[str, Any]) -> Row:
+    """A row of workflow_events, workflow_events_history or streams."""
+    return {**row, "value": _value(row["value"])}
 
 
 def comparable_queue(row: Mapping[str, Any]) -> Row:
