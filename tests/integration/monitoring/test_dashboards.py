@@ -213,6 +213,14 @@ def test_the_table_of_failures_counts_each_one_although_its_series_began_with_it
     assert "ValueError" in failures()
 
 
+def test_a_healthy_run_alerts_of_nothing_but_its_failures(run: Run) -> None:
+    def alerts() -> set[str]:
+        found = run.prometheus.query_range('ALERTS{alertname=~"DBOS.+"}', time.time(), time.time())
+        return {series["metric"]["alertname"] for series in found}
+
+    eventually(alerts, lambda found: found == {"DBOSWorkflowsFailing"}, explain=lambda: run.process.text)
+
+
 def test_a_metric_that_is_misspelt_would_be_noticed(run: Run) -> None:
     wrong = [Query(query.panel, re.sub(r"(dbos_\w+?)_(\w)", r"\1_x\2", query.expression)) for query in QUERIES]
     misspelt = [query for query in wrong if selectors_of(query.expression)]
