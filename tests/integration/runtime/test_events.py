@@ -134,6 +134,7 @@ def test_events_of_steps_carry_the_steps_number(launch: Launch, twin: Twin, sql:
     assert [row["function_id"] for row in history] == [1, 2]
 
 
+@pytest.mark.postgresql_only  # enqueues by the SQL function
 def test_formats_are_those_asked_for_or_the_workflows(launch: Launch, twin: Twin, sql: Sql) -> None:
     def body() -> Any:
         yield "set_event", "default", {"b": (1,)}

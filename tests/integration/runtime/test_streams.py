@@ -274,6 +274,7 @@ def test_writers_side_by_side_lose_nothing(launch: Launch, sql: Sql) -> None:
     assert [row[0] for row in _rows(sql)] == list(range(80))
 
 
+@pytest.mark.postgresql_only  # enqueues by the SQL function
 def test_formats_are_those_asked_for_or_the_workflows(launch: Launch, twin: Twin, sql: Sql) -> None:
     def body() -> Any:
         yield "write_stream", "s", (1,)
