@@ -175,7 +175,7 @@ def workflow_status(row: Row) -> WorkflowStatus:
     status.dequeued_at = row["started_at_epoch_ms"]
     status.delay_until_epoch_ms = row["delay_until_epoch_ms"]
     status.completed_at = row["completed_at"]
-    status.attributes = row["attributes"]
+    status.attributes = _attributes(row)
     status.schedule_name = row["schedule_name"]
     status.application_name = row["application_name"]
     status.app_id = row["application_id"]
@@ -205,6 +205,12 @@ def _input(row: Row) -> WorkflowInputs | None:
     return inputs
 
 
+def _attributes(row: Row) -> dict[str, Any] | None:
+    stored = row["attributes"]  # PostgreSQL gives the value, SQLite its text
+    attributes: dict[str, Any] | None = _decoded(row, "attributes", json.loads) if isinstance(stored, str) else stored
+    return attributes
+
+
 def _roles(text: str) -> list[str]:
     try:
         roles = json.loads(text)
@@ -221,7 +227,7 @@ def _decoded(row: Row, column: str, decode: Any) -> Any:
         return None
     try:
         return decode(text)
-    except UndecodableError as error:
+    except ValueError as error:
         logger.warning("The %s of workflow %s cannot be read: %s", column, row["workflow_uuid"], error)
         return text
 

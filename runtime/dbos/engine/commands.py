@@ -77,8 +77,9 @@ def _call(services: Services, call: Call) -> Plan[Any]:
     try:
         started = yield from _start(services, call, OwnerToken(new_uuid()), function_id=start_id)
     except DBOSWorkflowIDInUseError as refusal:
-        child, now = refusal.workflow_id, epoch_ms()
-        yield from _record_result(services, parent, function_id, child, Outcome(error=refusal), began=now)
+        if replay(parent, function_id, GET_RESULT) is None:
+            child, now = refusal.workflow_id, epoch_ms()
+            yield from _record_result(services, parent, function_id, child, Outcome(error=refusal), began=now)
         raise
     replayed = replay(parent, function_id, GET_RESULT)
     if replayed is not None:

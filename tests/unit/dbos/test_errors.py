@@ -10,6 +10,7 @@ import pytest
 
 from dbos import _error, error
 from dbos._error import DBOSBaseException, DBOSErrorCode, DBOSException
+from dbos._serialization import PortableWorkflowError
 from dbos.engine.context import ExecutionStoppedError
 
 EXAMPLES: list[tuple[BaseException, int | None, type[BaseException]]] = [
@@ -78,9 +79,16 @@ def test_every_class_has_an_example_above() -> None:
 
 
 def test_every_class_is_in_the_public_module() -> None:
-    named = {name for name in vars(_error) if name.startswith(("DBOS", "Max"))}
+    named = {name for name in vars(_error) if name.startswith(("DBOS", "Max", "is_workflow_id"))}
     assert named == set(error.__all__)
     assert all(getattr(error, name) is getattr(_error, name) for name in named)
+
+
+def test_a_taken_id_is_recognised_in_every_form() -> None:
+    assert error.is_workflow_id_in_use_error(_error.DBOSWorkflowIDInUseError("w", "PENDING", "name"))
+    assert error.is_workflow_id_in_use_error(PortableWorkflowError("in use", "DBOSWorkflowIDInUseError", 27))
+    assert not error.is_workflow_id_in_use_error(PortableWorkflowError("in use", "KeyError", 27))
+    assert not error.is_workflow_id_in_use_error(ValueError("in use"))
 
 
 def test_codes_are_plain_numbers_in_stored_errors() -> None:
