@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
@@ -142,6 +144,14 @@ def test_a_board_leads_to_every_runbook(board: Board) -> None:
 
 
 # -- alerts --------------------------------------------------------------------------------------------------------
+
+
+def test_the_rule_files_are_tidy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "yamllint", "--strict", *ALERTS], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout
 
 
 def test_no_two_alerts_share_a_name() -> None:
