@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -47,13 +49,18 @@ class Connections:
         self._engine = _open(request, clock)
         catalog = Catalog.load("dbos_operator.gateway.sql", schema=request.schema)
         self._source = ConnectionSource(self._engine, catalog)
+        self._in_use: dict[int, PostgresConnection] = {}
 
     @contextmanager
     def connection(self) -> Iterator[PostgresConnection]:
         """A connection for the length of the block; a failure to reach the server as our own error."""
         try:
             with self._source.connection() as connection:
-                yield connection
+                self._in_use[id(connection)] = connection
+                try:
+                    yield connection
+                finally:
+                    del self._in_use[id(connection)]
         except psycopg.Error as error:
             raise translate(error) from error
         except pool_errors.TimeoutError as error:
@@ -71,6 +78,12 @@ class Connections:
             else:
                 connection.info[_STILL_SINCE] = since
             connection.close()
+
+    def abandon(self) -> None:
+        """Break the connections in use. Their sockets are shut down, since no other call ends a wait in the driver."""
+        for connection in list(self._in_use.values()):
+            with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.driver.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)  # one that has just ended by itself is as good
 
     def close(self) -> None:
         """Close every connection."""

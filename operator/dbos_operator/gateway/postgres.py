@@ -85,6 +85,10 @@ class PostgresGateway:
             answers = connection.execute_together(sample_statements(since_ms, self._request))
         return parse_sample(answers, since_ms)
 
+    def abandon(self) -> None:
+        """Break the connections in use: whoever waits for an answer on one fails now. Called from another thread."""
+        self._connections.abandon()
+
     def close(self) -> None:
         """Close every connection."""
         self._connections.close()

@@ -111,6 +111,10 @@ class Gateway(Protocol):
         """Count exactly, for the metrics; None: completed workflows count from now on."""
         ...
 
+    def abandon(self) -> None:
+        """Break the connections in use: whoever waits for an answer on one fails now. Called from another thread."""
+        ...
+
     def close(self) -> None:
         """Close every connection."""
         ...

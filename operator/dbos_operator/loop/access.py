@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from dbos_operator.cluster.protocol import Cluster
 from dbos_operator.decide.changes import Applied, Change
-from dbos_operator.errors import ClusterError, OperatorError, UnusableDatabaseError
+from dbos_operator.errors import ClusterError, DatabaseUnavailableError, OperatorError, UnusableDatabaseError
 from dbos_operator.gateway.protocol import Gateway, GatewayRequest, Observation, ObserveRequest, Prepared, Sample
 from dbos_operator.loop.breaker import Breaker
 from dbos_operator.reasons import Reason
@@ -23,13 +23,21 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+WRITE_PATIENCE = timedelta(seconds=80)
+"""For what may take many statements. A pass with it is still no stuck one."""
+READ_PATIENCE = timedelta(seconds=10)
+"""Beyond the time that a statement may take."""
+CLOSE_PATIENCE = timedelta(seconds=5)
+"""For what is under way when the operator ends: a pod has half a minute."""
+
 OpenGateway = Callable[[GatewayRequest], Gateway]
 
 
 class DatabaseAccess:
     """The gateway of one DBOSDatabase, opened, prepared and replaced as its Secret and spec ask.
 
-    Blocking calls run in threads of its own, so a database that hangs delays no other.
+    Blocking calls run in threads of its own, so a database that hangs delays no other, and none waits for ever:
+    the server's own time limits are of no help when it is the server that hangs.
     """
 
     def __init__(self, key: ObjectKey, cluster: Cluster, settings: OperatorSettings, open_gateway: OpenGateway) -> None:
@@ -38,6 +46,8 @@ class DatabaseAccess:
         self._settings = settings
         self._open = open_gateway
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"database-{key}")
+        self._under_way: set[Future[Any]] = set()
+        self._read_patience = READ_PATIENCE
         self._gateway: Gateway | None = None
         self._request: GatewayRequest | None = None
         self._secret_read_at: datetime | None = None
@@ -57,20 +67,20 @@ class DatabaseAccess:
         await self._refresh(spec, now, lingering=lingering)
         gateway = self._opened()
         if self.prepared is None:
-            self.prepared = await self._call(gateway.prepare)
+            self.prepared = await self._call(WRITE_PATIENCE, gateway.prepare)
         return self.prepared
 
     async def observe(self, request: ObserveRequest) -> Observation:
         """One look at the rows."""
-        return await self._call(self._opened().observe, request)
+        return await self._call(self._read_patience, self._opened().observe, request)
 
     async def apply(self, changes: Sequence[Change]) -> list[Applied]:
         """Make the changes; nothing is sent when there are none."""
-        return await self._call(self._opened().apply, changes) if changes else []
+        return await self._call(WRITE_PATIENCE, self._opened().apply, changes) if changes else []
 
     async def sample(self, since_ms: int | None) -> Sample:
         """Exact numbers for the metrics."""
-        return await self._call(self._opened().sample, since_ms)
+        return await self._call(self._read_patience, self._opened().sample, since_ms)
 
     def failed(self, error: OperatorError, now: datetime) -> None:
         """Remember a failure: the next try comes after a pause, reads the Secret and looks at the schema again."""
@@ -83,10 +93,12 @@ class DatabaseAccess:
         self.breaker = self.breaker.succeeded()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, after what is under way; what takes longer than a few seconds is broken off."""
         gateway, self._gateway, self._request, self.prepared = self._gateway, None, None, None
         if gateway is not None:
-            await self._call(gateway.close)
+            await asyncio.to_thread(wait, set(self._under_way), CLOSE_PATIENCE.total_seconds())
+            gateway.abandon()
+            await self._call(CLOSE_PATIENCE, gateway.close)
         self._threads.shutdown(wait=False)
 
     async def _refresh(self, spec: DatabaseSpec, now: datetime, *, lingering: bool) -> None:
@@ -132,17 +144,31 @@ class DatabaseAccess:
     async def _replace(self, request: GatewayRequest) -> None:
         old, self._gateway, self._request, self.prepared = self._gateway, None, None, None
         if old is not None:
-            await self._call(old.close)
+            await self._call(CLOSE_PATIENCE, old.close)
         self._gateway = self._open(request)
         self._request = request
+        self._read_patience = READ_PATIENCE + request.connections.statement_timeout
 
     def _opened(self) -> Gateway:
         if self._gateway is None:
             raise UnusableDatabaseError(Reason.DATABASE_NOT_FOUND, f"DBOSDatabase {self._key} is gone")
         return self._gateway
 
-    async def _call(self, function: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+    async def _call(self, patience: timedelta, function: Callable[..., T], *arguments: object) -> T:
+        """Call in a thread. DatabaseUnavailableError when no answer comes in time; the next try connects afresh."""
+        work = self._threads.submit(function, *arguments)
+        self._under_way.add(work)
+        work.add_done_callback(self._under_way.discard)
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                return await asyncio.wrap_future(work)
+        except TimeoutError:
+            gateway, self._gateway, self._request, self.prepared = self._gateway, None, None, None
+            if gateway is not None:
+                gateway.abandon()
+                self._threads.submit(gateway.close)
+            message = f"the database server has not answered for {patience.total_seconds():g} s"
+            raise DatabaseUnavailableError(message) from None
 
 
 def _request(spec: DatabaseSpec, url: str) -> GatewayRequest:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from dbos_operator.decide.changes import Applied, Change
 from dbos_operator.errors import ClusterError, ConflictError, DatabaseUnavailableError
 from dbos_operator.gateway.postgres import open_gateway
 from dbos_operator.gateway.protocol import Gateway, GatewayRequest, Observation, ObserveRequest, Prepared, Sample
+from dbos_operator.loop import access
 from dbos_operator.loop.operator import Operator
 from dbos_operator.resources.identity import Kind
 from support.fake_cluster import FakeCluster
@@ -53,6 +56,9 @@ class CutOff:
 
     def sample(self, since_ms: int | None) -> Sample:
         return self._check().sample(since_ms)
+
+    def abandon(self) -> None:
+        self._gateway.abandon()
 
     def close(self) -> None:
         self._gateway.close()
@@ -180,6 +186,34 @@ async def test_a_schedule_that_is_deleted_after_its_database_is_paused_too(
     cluster.delete(Kind.SCHEDULE, "nightly")
     await cluster.until(lambda: not cluster.status(Kind.SCHEDULE, "nightly"))
     assert sql("SELECT status FROM workflow_schedules") == [{"status": "PAUSED"}]
+
+
+async def test_a_server_that_says_nothing_any_more_is_told_and_asked_again(
+    cluster: FakeCluster, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, broken = threading.Event(), threading.Event()
+
+    class Silent(CutOff):
+        def observe(self, request: ObserveRequest) -> Observation:
+            if frozen.is_set():
+                assert broken.wait(20)
+                raise DatabaseUnavailableError("the connection was broken")
+            return super().observe(request)
+
+        def abandon(self) -> None:
+            broken.set()
+
+    monkeypatch.setattr(access, "READ_PATIENCE", timedelta(milliseconds=100))
+    connections = {"connections": {"statementTimeout": "100ms"}}
+    async with start(open_gateway=lambda request: Silent(open_gateway(request), Outage())):
+        cluster.apply(Kind.DATABASE, "default", {"secretRef": {"name": "db", "key": "url"}, **connections})
+        await cluster.until(lambda: cluster.condition(Kind.DATABASE, "default") == ("True", "Connected"))
+        frozen.set()
+        await cluster.until(lambda: cluster.condition(Kind.DATABASE, "default") == ("False", "DatabaseUnavailable"))
+        assert "has not answered" in str(cluster.status(Kind.DATABASE, "default"))
+        assert broken.is_set(), "a thread waits for ever"
+        frozen.clear()
+        await cluster.until(lambda: cluster.condition(Kind.DATABASE, "default") == ("True", "Connected"))
 
 
 async def test_an_operator_that_is_ready_stays_so_when_a_database_joins(
