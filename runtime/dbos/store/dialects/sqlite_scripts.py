@@ -101,15 +101,6 @@ def _sweep_due_rows(parameters: Parameters) -> Operation[list[Row]]:
     return [{"cancelled": [row["workflow_uuid"] for row in cancelled], "woken": len(woken), "queues": queues}]
 
 
-def _merge_attributes(parameters: Parameters) -> Operation[list[Row]]:
-    rows = yield Statement("load_attributes", parameters)
-    if not rows:
-        return []
-    known = json.loads(rows[0]["attributes"] or "null") or {}
-    merged = json.dumps(known | json.loads(parameters["attributes"]))
-    return (yield Statement("replace_attributes", {**parameters, "attributes": merged}))
-
-
 SCRIPTS: Mapping[str, Script] = {
     "insert_workflow": _insert_workflow,
     "insert_workflows": _insert_workflows,
@@ -120,7 +111,6 @@ SCRIPTS: Mapping[str, Script] = {
     "claim_workflows_shared": _claim_workflows_shared,
     "release_workflows": _release_workflows,
     "sweep_due_rows": _sweep_due_rows,
-    "merge_attributes": _merge_attributes,
 }
 
 LOOKED_AT_FIRST: Mapping[str, tuple[str, list[Row]]] = {
