@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 
 _PREFIX = "dbos_operator"
 _FAILED = frozenset({"ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
-_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_EXPECTED = ("SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+"""What alerts look at: these statuses are shown before anything has ended in them."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 QueueStatus = tuple[str, str]
@@ -134,7 +135,7 @@ class OperatorMetrics:
 
     def expect_completed(self, database: str, queues: Iterable[str]) -> None:
         """Show zero for queues in which nothing has ended yet, so that the first failure is an increase."""
-        self._completed.add(database, {(queue, status): 0 for queue in queues for status in _ENDED}, {})
+        self._completed.expect(database, queues)
 
     def add_completed(
         self, database: str, settled: Mapping[QueueStatus, int], recent: Mapping[QueueStatus, int]
@@ -175,6 +176,12 @@ class CompletedWorkflows(Collector):
     def __init__(self) -> None:
         self._settled: dict[tuple[str, str, str], int] = {}
         self._shown: dict[tuple[str, str, str], int] = {}
+
+    def expect(self, database: str, queues: Iterable[str]) -> None:
+        """Show zero where nothing was counted yet."""
+        for queue in queues:
+            for status in _EXPECTED:
+                self._shown.setdefault((database, queue, status), 0)
 
     def add(self, database: str, settled: Mapping[QueueStatus, int], recent: Mapping[QueueStatus, int]) -> None:
         """Take in a sample."""
