@@ -47,8 +47,9 @@ class _SqliteBystander:
     def execute(self, query: str, params: Values = (), /) -> Answer:
         text = re.sub(r"\bdbos\.", "", translate(query))
         text = re.sub(r"%\((\w+)\)s", r":\1", text).replace("%s", "?")
-        # Somebody who asks for `attributes::text` wants the text.
-        self._connection.row_factory = _row if "attributes::text" in query else _decoding_row
+        # Somebody who asks for JSON as text wants the text.
+        as_text = "attributes::text" in query or "CAST(attributes AS text)" in query
+        self._connection.row_factory = _row if as_text else _decoding_row
         return self._connection.execute(text, params)  # type: ignore[return-value]
 
 
