@@ -274,10 +274,16 @@ def test_every_python_example_compiles(page: Path) -> None:
         ast.parse(block)
 
 
-@pytest.mark.parametrize("number", range(len(blocks(docs("runtime"), "python"))))
-def test_every_example_of_the_runtime_runs(number: int, empty_database_url: str, tmp_path: Path) -> None:
+PROGRAMS = [
+    (page, number) for page in ("runtime", "communicating") for number in range(len(blocks(docs(page), "python")))
+]
+"""Pages whose Python blocks are whole programs."""
+
+
+@pytest.mark.parametrize(("page", "number"), PROGRAMS)
+def test_every_example_of_the_runtime_runs(page: str, number: int, empty_database_url: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text(blocks(docs("runtime"), "python")[number], encoding="utf-8")
+    program.write_text(blocks(docs(page), "python")[number], encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DBOS_")}
 
     done = subprocess.run(

@@ -96,7 +96,7 @@ def _await_event(services: Services, pause: Pause, topic: Topic, until: float) -
         found: Stored | None = yield Read(lambda: load_event(topic.workflow_id, topic.name))
         if found is not None or over:
             return found
-        yield from pause.until(until, at_most=services.rechecks.announced_seconds)
+        yield from pause.until(until, at_most=services.recheck_seconds(topic))
 
 
 def _readable(workflow_id: str, key: str, stored: Stored) -> Any:

@@ -16,7 +16,7 @@ from dbos.engine.places import caller, encoded
 from dbos.engine.plan import Plan, Read, Transact
 from dbos.engine.services import Services, new_uuid
 from dbos.engine.steps import new_step, replay
-from dbos.engine.waiting import Channel, Topic
+from dbos.engine.waiting import MAX_ANNOUNCED_BYTES, Channel, Topic
 from dbos.serialization.decoding import decode_value
 from dbos.serialization.encoding import encode_value
 from dbos.store.messages import NO_TOPIC, NewMessage, has_message, send_messages, take_message
@@ -25,8 +25,6 @@ from dbos.store.rows import StepRecord
 from dbos.store.steps import NothingDoneError
 from dbos.store.values import Stored
 
-MAX_ANNOUNCED_BYTES = 8000
-"""What PostgreSQL refuses as a notification, and with it the message that is announced by it."""
 SEND, SEND_BULK, RECV = "DBOS.send", "DBOS.send_bulk", "DBOS.recv"
 
 
@@ -110,7 +108,8 @@ def receive(services: Services, execution: Execution, topic: str | None, seconds
         return replayed.unwrap()
     step = new_step(services, execution, RECV, function_id)
     until = yield from wake_time(services, execution, timeout_id, seconds)
-    with pausing(services, execution, Topic(Channel.MESSAGES, execution.workflow_id, name).key) as pause:
+    news = Topic(Channel.MESSAGES, execution.workflow_id, name)
+    with pausing(services, execution, news.key) as pause:
         while True:
             pause.rearm()
             last_try = time.time() >= until
@@ -119,7 +118,7 @@ def receive(services: Services, execution: Execution, topic: str | None, seconds
                     return (yield from _take(services, execution, step, name, last_try=last_try))
                 except NothingDoneError:
                     continue  # another recv of this workflow was faster
-            yield from pause.until(until, at_most=services.rechecks.announced_seconds)
+            yield from pause.until(until, at_most=services.recheck_seconds(news))
 
 
 def _take(services: Services, execution: Execution, step: StepRecord, topic: str, *, last_try: bool) -> Plan[object]:
@@ -148,7 +147,7 @@ def _check(messages: Sequence[SendMessage]) -> None:
             raise TypeError(f"messages: expected SendMessage, got {message!r}")
         check_text(message.destination_id, subject="destination_id")
         topic = "" if message.topic is None else check_topic(message.topic, subject="topic")
-        if len(f"{message.destination_id}::{topic}".encode()) >= MAX_ANNOUNCED_BYTES:
+        if not Topic(Channel.MESSAGES, message.destination_id, topic).announced:  # nor could it be stored
             raise ValueError(
                 f"topic: expected less than {MAX_ANNOUNCED_BYTES} bytes together with the destination's ID"
             )

@@ -59,6 +59,10 @@ class Services:
     serialization: str = "py_pickle"
     """The application's own format."""
 
+    def recheck_seconds(self, topic: Topic) -> float:
+        """How often who waits for this looks, news or not."""
+        return self.rechecks.announced_seconds if topic.announced else self.rechecks.polling_seconds
+
     def tell(self, topic: Topic) -> None:
         """Wake whoever waits for this, here and in other processes; after the commit."""
         self.signals.ring(topic.key)

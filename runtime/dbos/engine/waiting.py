@@ -19,6 +19,8 @@ from dbos.serialization.decoding import UndecodableError, decode_error, decode_v
 from dbos.store.rows import RecordedResult
 from dbos.store.workflows import load_result
 
+MAX_ANNOUNCED_BYTES = 8000
+
 
 class Channel(StrEnum):
     """Where every SDK tells its news; a payload is `<workflow ID>::<topic or key>`."""
@@ -40,6 +42,11 @@ class Topic:
     def payload(self) -> str:
         """What is told between processes."""
         return f"{self.workflow_id}::{self.name}"
+
+    @property
+    def announced(self) -> bool:
+        """Whether it can be told: PostgreSQL takes short notifications only."""
+        return len(self.payload.encode()) < MAX_ANNOUNCED_BYTES
 
     @property
     def key(self) -> str:
