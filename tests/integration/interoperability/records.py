@@ -28,6 +28,7 @@ def comparable_workflow(row: Mapping[str, Any]) -> Row:
     created, updated, completed = told.pop("created_at"), told.pop("updated_at"), told.pop("completed_at")
     started, delay = told.pop("started_at_epoch_ms"), told.pop("delay_until_epoch_ms")
     deadline = told.pop("workflow_deadline_epoch_ms")
+    bounce = told.pop("debounce_deadline_epoch_ms")
     owner, creator = told["owner_xid"], told["creator_xid"]
     told |= {
         "owner_xid": _mark(owner),
@@ -39,6 +40,7 @@ def comparable_workflow(row: Mapping[str, Any]) -> Row:
         "started": started is not None,
         "in order": _in_order(created, started, completed),
         "delay in s": None if delay is None else round((delay - created) / 1000),
+        "put off in min": None if bounce is None else round((bounce - created) / 60_000),
         "deadline in min": None if deadline is None else round((deadline - (started or created)) / 60_000),
     }
     return told
@@ -89,6 +91,11 @@ def comparable_version(row: Mapping[str, Any]) -> Row:
     return told | {"version_id": _mark(row["version_id"]), "new": row["created_at"] == row["version_timestamp"]}
 
 
+def comparable_schedule(row: Mapping[str, Any]) -> Row:
+    """A row of workflow_schedules."""
+    return {**row, "schedule_id": _mark(row["schedule_id"]), "context": _value(row["context"])}
+
+
 def _value(text: str | None) -> Any:
     """A stored text; a pickle is opened, since equal values have several pickles."""
     if text is None or not text.startswith(_PICKLE):
@@ -105,7 +112,8 @@ def _told(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [type(value).__name__, *map(_told, value)]
     if isinstance(value, dict):
-        return {name: _told(member) for name, member in value.items()}
+        told = {name: _told(member) for name, member in value.items() if name != "shard_key"}
+        return told | {"schedule_id": _mark(value["schedule_id"])} if "schedule_id" in value else told
     return value
 
 
