@@ -23,7 +23,7 @@ class DBOSConfig(TypedDict, total=False):
     | key | default |
     |---|---|
     | `name` | |
-    | `system_database_url` | `postgresql://…` |
+    | `system_database_url` | `sqlite:///<name>.sqlite` in the working directory, each `-` as `_`; `postgresql://…` |
     | `system_database_engine` | an SQLAlchemy engine of your own instead of the URL |
     | `dbos_system_schema` | `dbos` |
     | `sys_db_pool_size` | 20 |

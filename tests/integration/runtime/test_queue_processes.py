@@ -8,34 +8,48 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from dbos import DBOSClient
+from support.bystander import Bystander, bystander
 from support.worker_process import WorkerProcess
 
+pytestmark = pytest.mark.both_databases
+
 APPLICATION = """
-import os, time
-import psycopg
+import os, threading, time
 from dbos import DBOS, Queue
 
 DBOS(config={{"name": "orders", "use_listen_notify": {listen}}})
 Queue("work", {limits}, polling_interval_sec=0.2)
-gauge = psycopg.connect(os.environ["DBOS_SYSTEM_DATABASE_URL"], autocommit=True)
+url = os.environ["DBOS_SYSTEM_DATABASE_URL"]
+if url.startswith("sqlite"):
+    import sqlite3
+    gauge = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=30, check_same_thread=False)
+    larger, value = "max", "?"
+else:
+    import psycopg
+    gauge = psycopg.connect(url, autocommit=True)
+    larger, value = "greatest", "%s"
+turn = threading.Lock()
+
+def measure(query, values=()):
+    with turn:
+        gauge.execute(query, values)
 
 @DBOS.workflow(name="work")
 def work(number):
-    gauge.execute("UPDATE gauge SET now = now + 1, most = greatest(most, now + 1)")
+    measure(f"UPDATE gauge SET now = now + 1, most = {{larger}}(most, now + 1)")
     time.sleep(0.02)
-    gauge.execute("UPDATE gauge SET now = now - 1")
-    gauge.execute("INSERT INTO done VALUES (%s, %s)", [number, DBOS.executor_id])
+    measure("UPDATE gauge SET now = now - 1")
+    measure(f"INSERT INTO done VALUES ({{value}}, {{value}})", [number, DBOS.executor_id])
 """
 
 
 @pytest.fixture
-def gauge(database_url: str) -> Iterator[psycopg.Connection]:
+def gauge(database_url: str) -> Iterator[Bystander]:
     """How many workflows run in all processes, measured where all see it."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with bystander(database_url) as connection:
         connection.execute("CREATE TABLE gauge (now int, most int)")
         connection.execute("INSERT INTO gauge VALUES (0, 0)")
         connection.execute("CREATE TABLE done (number int, executor text)")
@@ -67,37 +81,37 @@ def _run(folder: Path, url: str, *, workers: int, count: int, **options: Any) ->
 
 @pytest.mark.parametrize("listen", [True, False])
 def test_a_global_concurrency_holds_over_all_processes_and_is_used(
-    tmp_path: Path, database_url: str, gauge: psycopg.Connection, listen: bool
+    tmp_path: Path, database_url: str, gauge: Bystander, listen: bool
 ) -> None:
     _run(tmp_path, database_url, workers=3, count=60, limits="concurrency=4", listen=listen)
     row = gauge.execute("SELECT now, most FROM gauge").fetchone()
-    assert row == (0, 4)
-    shares = gauge.execute("SELECT count(*), count(DISTINCT number) FROM done").fetchone()
-    assert shares == (60, 60)
+    assert row == {"now": 0, "most": 4}
+    shares = gauge.execute("SELECT count(*) AS ended, count(DISTINCT number) AS numbers FROM done").fetchone()
+    assert shares == {"ended": 60, "numbers": 60}
 
 
 def test_a_concurrency_of_one_runs_in_order_over_all_processes(
-    tmp_path: Path, database_url: str, gauge: psycopg.Connection
+    tmp_path: Path, database_url: str, gauge: Bystander
 ) -> None:
     _run(tmp_path, database_url, workers=2, count=20, limits="concurrency=1")
-    assert gauge.execute("SELECT most FROM gauge").fetchone() == (1,)
-    order = [row[0] for row in gauge.execute("SELECT number FROM done").fetchall()]
+    assert gauge.execute("SELECT most FROM gauge").fetchone() == {"most": 1}
+    order = [row["number"] for row in gauge.execute("SELECT number FROM done").fetchall()]
     assert order == list(range(20))
 
 
-def test_worker_concurrency_holds_in_each_process(tmp_path: Path, database_url: str, gauge: psycopg.Connection) -> None:
+def test_worker_concurrency_holds_in_each_process(tmp_path: Path, database_url: str, gauge: Bystander) -> None:
     _run(tmp_path, database_url, workers=2, count=40, limits="worker_concurrency=2")
     row = gauge.execute("SELECT most FROM gauge").fetchone()
     assert row is not None
-    assert row[0] <= 4
-    executors = gauge.execute("SELECT count(DISTINCT executor) FROM done").fetchone()
-    assert executors == (2,)
+    assert row["most"] <= 4
+    executors = gauge.execute("SELECT count(DISTINCT executor) AS executors FROM done").fetchone()
+    assert executors == {"executors": 2}
 
 
-def test_a_rate_limit_holds_over_all_processes(tmp_path: Path, database_url: str, gauge: psycopg.Connection) -> None:
+def test_a_rate_limit_holds_over_all_processes(tmp_path: Path, database_url: str, gauge: Bystander) -> None:
     began = time.monotonic()
     _run(tmp_path, database_url, workers=2, count=12, limits="limiter={'limit': 4, 'period': 1}")
     assert time.monotonic() - began > 2
     rows = gauge.execute("SELECT started_at_epoch_ms FROM dbos.workflow_status ORDER BY 1").fetchall()
-    times = [row[0] for row in rows]
+    times = [row["started_at_epoch_ms"] for row in rows]
     assert all(later - earlier >= 1000 for earlier, later in zip(times, times[4:], strict=False)), times
