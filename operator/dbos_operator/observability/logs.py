@@ -13,6 +13,8 @@ _OF_KOPF = frozenset({"k8s_ref", "k8s_skip", "settings"})
 """What kopf attaches to its records for its own handlers."""
 NOISY = ("kopf", "aiohttp.access", "aiohttp.server", "kubernetes", "asyncio", "urllib3")
 """Libraries whose INFO is of no use to who runs the operator."""
+DRIVER = "psycopg"
+"""Warns of each pipeline that a lost connection cuts off. The loss itself is raised, and told once."""
 
 
 class LogFormat(StrEnum):
@@ -62,6 +64,7 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
     quiet = logging.WARNING if root.level > logging.DEBUG else logging.INFO
     for name in NOISY:
         logging.getLogger(name).setLevel(max(quiet, root.level))
+    logging.getLogger(DRIVER).setLevel(logging.ERROR if root.level > logging.DEBUG else logging.NOTSET)
     logging.captureWarnings(capture=True)
 
 

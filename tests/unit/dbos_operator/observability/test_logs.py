@@ -5,8 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
 
-from dbos_operator.observability.logs import JsonFormatter, TextFormatter, soften
+import pytest
+
+from dbos_operator.observability.logs import (
+    DRIVER,
+    JsonFormatter,
+    LogFormat,
+    TextFormatter,
+    configure_logging,
+    soften,
+)
 
 
 def a_record(message: str = "scaled", **fields: object) -> logging.LogRecord:
@@ -72,3 +82,20 @@ def test_an_error_of_ours_stays_one() -> None:
 
     assert soften(record)
     assert record.levelno == logging.ERROR
+
+
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The root logger, as it was afterwards."""
+    root, driver = logging.getLogger(), logging.getLogger(DRIVER)
+    before = (root.handlers[:], root.level, driver.level)
+    yield root
+    root.handlers[:], root.level, driver.level = before
+    logging.captureWarnings(capture=False)
+
+
+def test_a_lost_connection_is_told_once_and_in_full_only_for_who_asks(root: logging.Logger) -> None:
+    configure_logging(LogFormat.TEXT, "info")
+    assert not logging.getLogger(DRIVER).isEnabledFor(logging.WARNING)
+    configure_logging(LogFormat.TEXT, "debug")
+    assert logging.getLogger(DRIVER).isEnabledFor(logging.WARNING)
