@@ -275,9 +275,12 @@ def test_every_python_example_compiles(page: Path) -> None:
 
 
 PROGRAMS = [
-    (page, number) for page in ("runtime", "communicating") for number in range(len(blocks(docs(page), "python")))
+    (page, number)
+    for page in ("runtime", "communicating", "schedules", "debouncing")
+    for number, block in enumerate(blocks(docs(page), "python"))
+    if "DBOS_SYSTEM_DATABASE_URL" in block
 ]
-"""Pages whose Python blocks are whole programs."""
+"""The Python blocks that are whole programs."""
 
 
 @pytest.mark.parametrize(("page", "number"), PROGRAMS)
