@@ -89,15 +89,17 @@ def database_restarted(stage: Stage) -> None:
     """PostgreSQL restarts under load: workers and operator wait for it, and nothing is lost."""
     first = len(stage.runs())
     stage.suspend_schedule(suspended=False)
-    with stage.load("interrupted", seconds_per_step=0.4) as orders:
+    orders = stage.start_orders("running", 20, seconds_per_step=1.5)
+    with stage.load("acknowledged", seconds_per_step=0.2) as acknowledged:
         stage.until_runs(first + 1)
-        stage.until_running(orders, on=2)
+        stage.until_running(orders, on=2, begun=2)
         pods = [*stage.workers().values(), *stage.operator_pods.objects.values()]
         before = restarts_of(pods)
         began = time.monotonic()
         stage.restart_database()
         stage.show.note(f"PostgreSQL is back after {time.monotonic() - began:.1f} s")
         stage.until_runs(len(stage.runs()) + 2)
+    orders += acknowledged
     stage.suspend_schedule(suspended=True)
     stage.until_succeeded(orders)
     stage.prove(orders)

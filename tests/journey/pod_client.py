@@ -7,6 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -21,11 +22,16 @@ def sql(url: str, query: str, parameters: list[Any] | None = None) -> list[Any] 
         return None if cursor.description is None else cursor.fetchall()
 
 
+@cache
+def client_of(url: str) -> DBOSClient:
+    """The client of a database, kept as an application keeps it: it outlives a restart of the server."""
+    return DBOSClient(system_database_url=url)
+
+
 def enqueue(url: str, options: dict[str, str], arguments: dict[str, list[Any]]) -> None:
     """Enqueue one workflow for each ID with its arguments. A repeated call enqueues nothing twice."""
-    with DBOSClient(system_database_url=url) as client:
-        for identifier, values in arguments.items():
-            client.enqueue({**options, "workflow_id": identifier}, *values)  # type: ignore[typeddict-item]
+    for identifier, values in arguments.items():
+        client_of(url).enqueue({**options, "workflow_id": identifier}, *values)  # type: ignore[typeddict-item]
 
 
 def http(url: str) -> list[Any]:
