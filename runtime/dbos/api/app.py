@@ -22,16 +22,14 @@ from dbos.api.communication import Communication
 from dbos.api.decorators import Decorators
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.managing import Managing
-from dbos.api.queues import OnConflict, Queue, either_concurrency, make_limits, may_update, register
+from dbos.api.queueing import Queueing
 from dbos.api.runtime import Application, configure, engine, process, refuse_event_loop, registry
 from dbos.api.schedules import Schedules
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses
 from dbos.api.stepping import Stepping, StepStatus
 from dbos.api.versions import Versions
 from dbos.config.sources import DBOSConfig
-from dbos.core.limits import QueueRateLimit
 from dbos.engine.context import authentication, current_execution, current_step
-from dbos.store.queues import load_queue
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,7 +93,16 @@ class _ContextAttributes(type):
 
 
 class DBOS(
-    Communication, Decorators, Classes, Managing, Awaiting, Stepping, Schedules, Versions, metaclass=_ContextAttributes
+    Communication,
+    Decorators,
+    Classes,
+    Managing,
+    Awaiting,
+    Stepping,
+    Queueing,
+    Schedules,
+    Versions,
+    metaclass=_ContextAttributes,
 ):
     """Durable workflows. `DBOS(config=…)`, then `DBOS.launch()`; everything else is called on the class.
 
@@ -243,68 +250,3 @@ class DBOS(
             "DBOS.listQueuedWorkflows",
             lambda: list_queued_statuses(services.database, services.claimant.application, options),
         )
-
-    @classmethod
-    def register_queue(
-        cls,
-        name: str,
-        *,
-        worker_concurrency: int | None = None,
-        global_concurrency: int | None = None,
-        limiter: QueueRateLimit | None = None,
-        polling_interval_sec: float = 1.0,
-        on_conflict: OnConflict = "update_if_latest_version",
-        concurrency: int | None = None,
-    ) -> Queue:
-        """Create a queue, or give the one of that name these limits; the queue as it now is.
-
-        By default only a process of the latest version changes an existing row. A row that a DBOSQueue
-        resource manages keeps its limits. Raises ValueError naming a limit or name that cannot be, and
-        DBOSException when another application owns the name.
-        """
-        refuse_event_loop("DBOS.register_queue")
-        running = engine()
-        limits = make_limits(
-            either_concurrency(concurrency, global_concurrency), worker_concurrency, limiter, polling_interval_sec
-        )
-        services = running.services
-        queue = register(services.database, name, limits, services.claimant.application, update=may_update(on_conflict))
-        running.queues.refresh()
-        return queue
-
-    @classmethod
-    async def register_queue_async(
-        cls,
-        name: str,
-        *,
-        worker_concurrency: int | None = None,
-        global_concurrency: int | None = None,
-        limiter: QueueRateLimit | None = None,
-        polling_interval_sec: float = 1.0,
-        on_conflict: OnConflict = "update_if_latest_version",
-        concurrency: int | None = None,
-    ) -> Queue:
-        """As register_queue."""
-        return await engine().services.database.in_background(
-            lambda: cls.register_queue(
-                name,
-                worker_concurrency=worker_concurrency,
-                global_concurrency=global_concurrency,
-                limiter=limiter,
-                polling_interval_sec=polling_interval_sec,
-                on_conflict=on_conflict,
-                concurrency=concurrency,
-            )
-        )
-
-    @classmethod
-    def retrieve_queue(cls, name: str) -> Queue | None:
-        """A queue by its name; None when there is none."""
-        refuse_event_loop("DBOS.retrieve_queue")
-        row = engine().services.database.run(lambda: load_queue(name))
-        return None if row is None else Queue.from_row(row)
-
-    @classmethod
-    async def retrieve_queue_async(cls, name: str) -> Queue | None:
-        """As retrieve_queue."""
-        return await engine().services.database.in_background(lambda: cls.retrieve_queue(name))

@@ -11,23 +11,24 @@ from dbos._sys_db import WorkflowStatus
 from dbos.api.client_awaiting import ClientAwaiting
 from dbos.api.client_communication import ClientCommunication
 from dbos.api.client_managing import ClientManaging
+from dbos.api.client_queueing import ClientQueueing
 from dbos.api.client_schedules import ClientSchedules
+from dbos.api.enqueueing import new_record
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
-from dbos.api.options import EnqueueOptions, check_attributes, check_policy, check_priority, check_reuse, check_seconds
+from dbos.api.options import EnqueueOptions
 from dbos.api.runtime import SAFETY_SECONDS, refuse_event_loop
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses, load_status
 from dbos.api.versions import ClientVersions
-from dbos.core.ids import ExecutorId, WorkflowId, check_name, check_text
+from dbos.core.ids import ExecutorId, WorkflowId
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.commands import insert
 from dbos.engine.file_watch import FileWatch
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.plan import Plan
-from dbos.engine.services import Rechecks, Services, epoch_ms, new_uuid
+from dbos.engine.services import Rechecks, Services
 from dbos.engine.waiting import Signals
 from dbos.engine.wakeups import CHANNEL, Listener, make_listener, payloads, schedule_news
 from dbos.engine.watch import OwnershipWatch
-from dbos.serialization.encoding import encode_inputs
 from dbos.store.backend import DatabaseSettings
 from dbos.store.database import SystemDatabase
 from dbos.store.dequeue import Claimant
@@ -37,10 +38,9 @@ from dbos.store.writer import GroupCommitWriter
 
 R = TypeVar("R")
 POOL_SIZE = 5
-KNOWN_OPTIONS = frozenset(EnqueueOptions.__annotations__)
 
 
-class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientSchedules, ClientVersions):
+class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueueing, ClientSchedules, ClientVersions):
     """Enqueues workflows for an application and looks at them, without its code.
 
     Thread-safe. Close it with destroy(), or use it in a `with` block.
@@ -181,30 +181,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientSche
 
     def new_record(self, options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewWorkflow:
         """What enqueue stores. Raises TypeError or ValueError naming an option."""
-        _check(options)
-        delay = check_seconds(options.get("delay_seconds"), subject="delay_seconds")
-        timeout = options.get("workflow_timeout")
-        serialization = self._services.serialization
-        return NewWorkflow(
-            workflow_id=WorkflowId(options.get("workflow_id") or new_uuid()),
-            status=WorkflowStatusString.ENQUEUED if delay is None else WorkflowStatusString.DELAYED,
-            name=options["workflow_name"],
-            creator=new_uuid(),
-            inputs=encode_inputs(args, kwargs, serialization),
-            serialization=serialization,
-            class_name=options.get("class_name"),
-            config_name=options.get("instance_name"),
-            queue_name=options["queue_name"],
-            application_name=self._application,
-            application_version=options.get("app_version"),
-            timeout_ms=None if timeout is None else int(timeout * 1000),
-            delay_until_ms=None if delay is None else epoch_ms() + int(delay * 1000),
-            deduplication_id=options.get("deduplication_id"),
-            priority=check_priority(options.get("priority")) or 0,
-            partition_key=options.get("queue_partition_key"),
-            attributes=check_attributes(options.get("attributes")),
-            reuse=check_reuse(options.get("workflow_id_reuse_policy")),
-        )
+        return new_record(options, args, kwargs, self._services.serialization, self._application)
 
     def _make_services(self, schema: str, *, listens: bool) -> Services:
         writer = GroupCommitWriter(
@@ -226,28 +203,3 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientSche
             wake_queue=lambda queue: writer.announce(queue=queue),
             schedules_changed=lambda: writer.announce(topic=(CHANNEL, schedule_news(schema))),
         )
-
-
-def _check(options: EnqueueOptions) -> None:
-    for required in ("workflow_name", "queue_name"):
-        value = options.get(required)
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"EnqueueOptions: expected text for {required!r}, got {value!r}")
-    unknown = sorted(set(options) - KNOWN_OPTIONS)
-    if unknown:
-        raise TypeError(f"EnqueueOptions: unknown {', '.join(unknown)}; known are {', '.join(sorted(KNOWN_OPTIONS))}")
-    check_name(options["queue_name"], subject="queue_name")
-    check_policy(options.get("duplication_policy", "reject"))
-    for name in (
-        "workflow_name",
-        "workflow_id",
-        "app_version",
-        "deduplication_id",
-        "class_name",
-        "instance_name",
-        "queue_partition_key",
-    ):
-        if options.get(name) is not None:
-            check_text(options.get(name), subject=name)
-    if check_seconds(options.get("workflow_timeout"), subject="workflow_timeout") == 0:
-        raise ValueError("workflow_timeout: expected more than 0 seconds, got 0")

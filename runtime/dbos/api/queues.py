@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from dbos._error import DBOSException
 from dbos.api.calls import enqueue_call, enqueue_call_async
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
-from dbos.api.runtime import engine, process, registry
-from dbos.core.ids import check_name
+from dbos.api.queue_limits import LimitsOfQueue, rate_of
+from dbos.api.runtime import process, registry
+from dbos.core.ids import check_name, check_text
 from dbos.core.limits import QueueLimits, QueueRateLimit, check_limits
 from dbos.engine.services import epoch_ms
 from dbos.store.database import SystemDatabase
-from dbos.store.queues import ConflictMode, load_queue, register_queue
+from dbos.store.queues import ConflictMode, delete_queue, list_queues, load_queue, register_queue
 from dbos.store.rows import QueueRow
 from dbos.store.versions import load_latest_version
 
@@ -25,11 +26,12 @@ R = TypeVar("R")
 OnConflict = Literal["update_if_latest_version", "always_update", "never_update"]
 
 
-class Queue:
+class Queue(LimitsOfQueue):
     """A queue: workflows on it start in order, within its limits.
 
     `Queue(name, …)` declares one; its row is written by DBOS.launch(), or at once after it. The row's
-    limits hold in every process. A row that a DBOSQueue resource manages keeps the limits of the resource.
+    limits hold in every process, and they are read from it and changed while workers run. A row that a
+    DBOSQueue resource manages keeps the limits of the resource.
     """
 
     def __init__(
@@ -40,39 +42,50 @@ class Queue:
         *,
         worker_concurrency: int | None = None,
         global_concurrency: int | None = None,
+        partition_concurrency: int | None = None,
+        partition_worker_concurrency: int | None = None,
+        partition_limiter: QueueRateLimit | None = None,
         polling_interval_sec: float = 1.0,
         priority_enabled: bool = False,
+        partition_queue: bool = False,
     ) -> None:
         """`concurrency` (or `global_concurrency`) bounds what runs in all processes, `worker_concurrency` in each.
 
-        `limiter={"limit": n, "period": seconds}` bounds starts. Priorities always work; `priority_enabled`
+        `limiter={"limit": n, "period": seconds}` bounds starts. The limits that begin with `partition_` hold
+        for each partition key; with one of them, or with `partition_queue=True` (then all limits are those
+        of each partition), workflows are enqueued under a key. Priorities always work; `priority_enabled`
         is accepted from older code. Raises ValueError naming a limit that cannot be, and for a name that
         is taken or reserved, and DBOSException when another application owns the name.
         """
         del priority_enabled
+        shared = either_concurrency(concurrency, global_concurrency)
+        if partition_queue:
+            partition_concurrency = shared if partition_concurrency is None else partition_concurrency
+            partition_worker_concurrency = (
+                worker_concurrency if partition_worker_concurrency is None else partition_worker_concurrency
+            )
+            partition_limiter = limiter if partition_limiter is None else partition_limiter
+            shared = worker_concurrency = limiter = None
         limits = make_limits(
-            either_concurrency(concurrency, global_concurrency), worker_concurrency, limiter, polling_interval_sec
+            concurrency=shared,
+            worker_concurrency=worker_concurrency,
+            limiter=limiter,
+            partition_concurrency=partition_concurrency,
+            partition_worker_concurrency=partition_worker_concurrency,
+            partition_limiter=partition_limiter,
+            polling_interval_sec=polling_interval_sec,
         )
         registry.add_queue(name, limits)
         if process.application is not None and process.application.engine is not None:
             process.application.engine.declare_queue(name, limits)
-        self._describe(name, limits)
+        super().__init__(name, limits, None)
 
     @classmethod
-    def from_row(cls, row: QueueRow) -> Queue:
+    def from_row(cls, row: QueueRow, database: SystemDatabase) -> Queue:
         """The queue of a row; nothing is declared."""
         queue = cls.__new__(cls)
-        queue._describe(row.name, row.limits)
+        LimitsOfQueue.__init__(queue, row.name, row.limits, database)
         return queue
-
-    def _describe(self, name: str, limits: QueueLimits) -> None:
-        self.name = name
-        self.global_concurrency = self.concurrency = limits.concurrency
-        self.worker_concurrency = limits.worker_concurrency
-        self.polling_interval_sec = limits.polling_interval_seconds
-        self.limiter: QueueRateLimit | None = None
-        if limits.rate_limit is not None and limits.rate_period_seconds is not None:
-            self.limiter = {"limit": limits.rate_limit, "period": limits.rate_period_seconds}
 
     def enqueue(self, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> WorkflowHandle[R]:
         """Put a workflow or step on the queue; a handle to it.
@@ -93,20 +106,28 @@ class Queue:
 
 
 def make_limits(
+    *,
     concurrency: int | None,
     worker_concurrency: int | None,
     limiter: QueueRateLimit | None,
+    partition_concurrency: int | None,
+    partition_worker_concurrency: int | None,
+    partition_limiter: QueueRateLimit | None,
     polling_interval_sec: float,
 ) -> QueueLimits:
     """The limits of a queue. Raises ValueError or TypeError naming the one that cannot be."""
-    if limiter is not None and not {"limit", "period"} <= set(limiter):
-        raise ValueError(f"limiter: expected {{'limit': n, 'period': seconds}}, got {limiter!r}")
+    limit, period = rate_of("limiter", limiter)
+    partition_limit, partition_period = rate_of("partition_limiter", partition_limiter)
     return check_limits(
         QueueLimits(
             concurrency=concurrency,
             worker_concurrency=worker_concurrency,
-            rate_limit=None if limiter is None else limiter["limit"],
-            rate_period_seconds=None if limiter is None else limiter["period"],
+            rate_limit=limit,
+            rate_period_seconds=period,
+            partition_concurrency=partition_concurrency,
+            partition_worker_concurrency=partition_worker_concurrency,
+            partition_rate_limit=partition_limit,
+            partition_rate_period_seconds=partition_period,
             polling_interval_seconds=polling_interval_sec,
         )
     )
@@ -128,16 +149,42 @@ def register(
     row = database.run(lambda: load_queue(name))
     if row is None:
         raise DBOSException(f"Queue {name!r} was deleted while it was registered; register it again")
-    return Queue.from_row(row)
+    return Queue.from_row(row, database)
 
 
-def may_update(on_conflict: OnConflict) -> bool:
-    """Whether registering a queue of this application changes an existing row."""
-    mode = ConflictMode(on_conflict)
+def may_update(on_conflict: OnConflict, database: SystemDatabase, application: str, version: str) -> bool:
+    """Whether registering a queue of this application changes an existing row. Raises ValueError for another mode."""
+    try:
+        mode = ConflictMode(on_conflict)
+    except ValueError:
+        modes = ", ".join(repr(mode.value) for mode in ConflictMode)
+        raise ValueError(f"on_conflict: expected one of {modes}, got {on_conflict!r}") from None
     if mode is not ConflictMode.UPDATE_IF_LATEST:
         return mode is ConflictMode.ALWAYS
-    claimant, database = engine().services.claimant, engine().services.database
-    return database.run(lambda: load_latest_version(claimant.application)) == claimant.version
+    return database.run(lambda: load_latest_version(application)) == version
+
+
+def find_queue(database: SystemDatabase, name: str) -> Queue | None:
+    """A queue by its name; None when there is none."""
+    check_text(name, subject="queue name")
+    row = database.run(lambda: load_queue(name))
+    return None if row is None else Queue.from_row(row, database)
+
+
+def find_queues(database: SystemDatabase, application: str | None, names: str | Sequence[str] | None) -> list[Queue]:
+    """The queues of the named applications, or else those of `application` and unclaimed ones (None: all)."""
+    wanted = [names] if isinstance(names, str) else names
+    if wanted is None:
+        wanted = None if application is None else [application, None]  # type: ignore[list-item]
+    rows = database.run(list_queues)
+    return [Queue.from_row(row, database) for row in rows if wanted is None or row.application_name in wanted]
+
+
+def remove_queue(database: SystemDatabase, name: str) -> None:
+    """Delete a queue. Raises DBOSException when a DBOSQueue resource manages it."""
+    check_text(name, subject="queue name")
+    if not database.run(lambda: delete_queue(name)):
+        raise DBOSException(f"Queue {name!r} is managed by a DBOSQueue resource; delete the resource")
 
 
 def either_concurrency(concurrency: int | None, global_concurrency: int | None) -> int | None:

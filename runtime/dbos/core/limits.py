@@ -27,12 +27,37 @@ class QueueLimits:
     worker_concurrency: int | None = None
     rate_limit: int | None = None
     rate_period_seconds: float | None = None
+    partition_concurrency: int | None = None
+    partition_worker_concurrency: int | None = None
+    partition_rate_limit: int | None = None
+    partition_rate_period_seconds: float | None = None
     polling_interval_seconds: float = 1.0
+
+    @property
+    def partitioned(self) -> bool:
+        """Whether the queue has lanes: then a workflow without a partition key never starts."""
+        return any(
+            limit is not None
+            for limit in (self.partition_concurrency, self.partition_worker_concurrency, self.partition_rate_limit)
+        )
 
     @property
     def shared(self) -> bool:
         """Whether executors share a budget, so that they must take turns."""
-        return self.concurrency is not None or self.rate_limit is not None
+        limits = (self.concurrency, self.rate_limit, self.partition_concurrency, self.partition_rate_limit)
+        return any(limit is not None for limit in limits)
+
+    @property
+    def counts_every_application(self) -> bool:
+        """Whether what other applications run counts, as it does for one at a time and no other shared limit."""
+        others = (self.concurrency, self.rate_limit, self.partition_rate_limit)
+        return self.partition_concurrency == 1 and all(limit is None for limit in others)
+
+    @property
+    def partition_rate_period_ms(self) -> int | None:
+        """The period of the partitions' rate limit in whole milliseconds."""
+        seconds = self.partition_rate_period_seconds
+        return None if seconds is None else int(seconds * 1000)
 
     @property
     def rate_period_ms(self) -> int | None:
@@ -40,22 +65,39 @@ class QueueLimits:
         return None if self.rate_period_seconds is None else int(self.rate_period_seconds * 1000)
 
 
-def check_limits(limits: QueueLimits) -> QueueLimits:
-    """Limits that a queue can have, as they are.
+_COUNTS = ("concurrency", "worker_concurrency", "rate_limit")
+_PARTITION_COUNTS = ("partition_concurrency", "partition_worker_concurrency", "partition_rate_limit")
+_ORDER = (
+    ("worker_concurrency", "concurrency"),
+    ("partition_concurrency", "concurrency"),
+    ("partition_worker_concurrency", "partition_concurrency"),
+    ("partition_worker_concurrency", "worker_concurrency"),
+    ("partition_worker_concurrency", "concurrency"),
+)
+"""Limits that are useless above another one, which therefore are mistakes."""
+
+
+def check_limits(limits: QueueLimits, *, least: int = 1) -> QueueLimits:
+    """Limits that a queue can have, as they are; with `least=0` also those that suspend it.
 
     Raises ValueError (TypeError for wrong types) naming the limit and what was expected.
     """
-    for name in ("concurrency", "worker_concurrency", "rate_limit"):
-        _check_count(name, getattr(limits, name))
+    for name in _COUNTS:
+        _check_count(name, getattr(limits, name), least=least)
+    for name in _PARTITION_COUNTS:
+        _check_count(name, getattr(limits, name), least=1)
+    if (limits.partition_rate_limit is None) != (limits.partition_rate_period_seconds is None):
+        raise ValueError("partition_limiter: expected both 'limit' and 'period'")
+    _check_seconds("partition_limiter period", limits.partition_rate_period_seconds)
     if (limits.rate_limit is None) != (limits.rate_period_seconds is None):
         raise ValueError("limiter: expected both 'limit' and 'period'")
     _check_seconds("limiter period", limits.rate_period_seconds)
     _check_seconds("polling_interval_sec", limits.polling_interval_seconds)
-    if limits.concurrency and limits.worker_concurrency and limits.worker_concurrency > limits.concurrency:
-        raise ValueError(
-            f"worker_concurrency: expected at most the global concurrency {limits.concurrency}, "
-            f"got {limits.worker_concurrency}"
-        )
+    for smaller, larger in _ORDER:
+        least_of, most = getattr(limits, smaller), getattr(limits, larger)
+        if least_of and most and least_of > most:
+            named = "the global concurrency" if larger == "concurrency" else larger
+            raise ValueError(f"{smaller}: expected at most {named} {most}, got {least_of}")
     return limits
 
 
@@ -66,13 +108,13 @@ def claim_budget(limits: QueueLimits, *, running: int, batch: int) -> int:
     return max(0, min(batch, limits.worker_concurrency - running))
 
 
-def _check_count(name: str, value: object) -> None:
+def _check_count(name: str, value: object, *, least: int) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: expected a whole number or None, got {value!r}")
-    if value < 1 or value > 2**31 - 1:
-        raise ValueError(f"{name}: expected 1 to {2**31 - 1} or None, got {value}")
+    if value < least or value > 2**31 - 1:
+        raise ValueError(f"{name}: expected {least} to {2**31 - 1} or None, got {value}")
 
 
 def _check_seconds(name: str, value: object) -> None:

@@ -26,7 +26,7 @@ from dbos.engine.context import (
 )
 from dbos.engine.execution import execute, note_start
 from dbos.engine.plan import Invoke, Plan, Read, Write
-from dbos.engine.registry import Call
+from dbos.engine.registry import Call, WorkflowFunction
 from dbos.engine.results import await_result
 from dbos.engine.services import Services, epoch_ms, new_uuid
 from dbos.engine.steps import Operated, checkpoint_record, ensure_owned, record_checkpoint, replay
@@ -122,6 +122,54 @@ def enqueue_as(
     Raises DBOSQueueDeduplicatedError when its deduplication ID is held; a replay is refused too.
     """
     return (yield from _insert(services, call, shape, policy="reject", given_id=given_id)).workflow_id
+
+
+def enqueue_described(
+    services: Services, described: NewWorkflow, *, policy: str | None, given_id: str | None
+) -> Plan[WorkflowId]:
+    """Put a workflow that is known by its row alone on a queue; the ID of the workflow that is there.
+
+    What the row leaves open, the blocks around the call say. It has no executor, and without a version it
+    goes to the latest one.
+    """
+    options = enqueue_settings.get() or EnqueueSettings()
+    delay_until = described.delay_until_ms
+    if delay_until is None and options.delay_seconds is not None:
+        delay_until = epoch_ms() + int(options.delay_seconds * 1000)
+
+    def as_described(record: NewWorkflow) -> NewWorkflow:
+        timed = described.timeout_ms is not None
+        return replace(
+            record,
+            status=WorkflowStatusString.ENQUEUED if delay_until is None else WorkflowStatusString.DELAYED,
+            inputs=described.inputs,
+            serialization=described.serialization,
+            queue_name=described.queue_name,
+            class_name=described.class_name,
+            config_name=described.config_name,
+            executor_id=None,
+            application_version=described.application_version or options.app_version,
+            timeout_ms=described.timeout_ms if timed else record.timeout_ms,
+            deadline_ms=None if timed else record.deadline_ms,
+            delay_until_ms=delay_until,
+            deduplication_id=described.deduplication_id or options.deduplication_id,
+            priority=described.priority or options.priority or 0,
+            partition_key=described.partition_key or options.partition_key,
+            attributes=record.attributes if described.attributes is None else described.attributes,
+            reuse=described.reuse,
+        )
+
+    workflow = WorkflowFunction(name=described.name, function=_elsewhere, is_async=False)
+    call = Call(workflow=workflow, args=(), kwargs={})
+    policy = policy or options.duplication_policy
+    inserted = yield from _insert(services, call, as_described, policy=policy, given_id=given_id)
+    if inserted.created and delay_until is None:
+        services.wake_queue(described.queue_name or "")
+    return inserted.workflow_id
+
+
+def _elsewhere() -> None:
+    """Stands for the function of a workflow that is enqueued by its name: it is called where it is registered."""
 
 
 def get_result(services: Services, workflow_id: str, *, poll_seconds: float, as_child: bool = True) -> Plan[Any]:
@@ -243,7 +291,7 @@ def _insert(
         yield from ensure_owned(parent)
     record = shape(_new_record(services, call, parent, function_id))
     if given is not None:
-        record = replace(record, workflow_id=WorkflowId(given.workflow_id), reuse=given.reuse)
+        record = replace(record, workflow_id=WorkflowId(given.workflow_id), reuse=_stricter(record, given))
     try:
         workflow_id, insertion = yield from insert(record, policy=policy)
     except (DBOSQueueDeduplicatedError, DBOSWorkflowIDInUseError) as refusal:
@@ -253,6 +301,10 @@ def _insert(
     if not insertion.created and parent is not None and function_id is not None:
         yield from record_checkpoint(parent, _child_record(services, parent, function_id, record, workflow_id))
     return _Inserted(workflow_id, insertion.created, insertion.serialization, record.deadline_ms)
+
+
+def _stricter(record: NewWorkflow, given: PendingId) -> str:
+    return "reject" if "reject" in {record.reuse, given.reuse} else given.reuse
 
 
 def _new_record(services: Services, call: Call, parent: Execution | None, function_id: int | None) -> NewWorkflow:

@@ -16,6 +16,7 @@ from dbos.engine.services import Services, epoch_ms, new_uuid
 from dbos.engine.wakeups import make_listener
 from dbos.store.dequeue import recover_workflows
 from dbos.store.queues import register_queue
+from dbos.store.rows import ClaimedWorkflow
 from dbos.store.versions import load_latest_version, register_version
 from dbos.telemetry import WorkflowsRecovered
 
@@ -44,7 +45,10 @@ class Engine:
         self.registry = registry
         self.executor = Executor(services, registry, max_threads=max_threads)
         self.queues = QueueWorker(
-            services, dispatch=self.executor.dispatch, backlog=lambda: self.executor.threads.backlog
+            services,
+            dispatch=self.executor.dispatch,
+            backlog=lambda: self.executor.threads.backlog,
+            listened=registry.listened,
         )
         self.executor.on_end = self._ended
         self.executor.on_unknown = self.queues.skip
@@ -138,7 +142,8 @@ class Engine:
         """Whether this process takes work: it is not draining, and the database answered its last polls."""
         return not self._draining and time.monotonic() - self.queues.last_poll < STALE_POLL_SECONDS + POLL_SECONDS
 
-    def _ended(self, queue: str) -> None:
-        self.queues.ended(queue)
+    def _ended(self, claimed: ClaimedWorkflow) -> None:
+        queue = claimed.queue_name
+        self.queues.ended(queue, claimed.partition_key)
         if queue != INTERNAL_QUEUE and self.queues.shares_limits(queue):
             self.services.writer.announce(queue=queue)

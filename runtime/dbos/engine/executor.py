@@ -91,8 +91,8 @@ class Executor:
         self._tasks: set[asyncio.Task[Outcome]] = set()
         """What runs on loops of the application: a loop itself keeps no task alive."""
         self._quiet = threading.Condition(threading.Lock())
-        self.on_end: Callable[[str], None] = lambda _queue: None
-        """Called with the queue of a claimed workflow that no longer runs here."""
+        self.on_end: Callable[[ClaimedWorkflow], None] = lambda _workflow: None
+        """Called with a claimed workflow that no longer runs here."""
         self.on_unknown: Callable[[str], None] = lambda _key: None
         """Called with the key of a function that is not here."""
 
@@ -154,7 +154,7 @@ class Executor:
         finally:
             for workflow in waiting:
                 self._services.wake_queue(workflow.queue_name)
-                self._end(workflow.queue_name)
+                self._end(workflow)
 
     def drain(self, seconds: float | None) -> bool:
         """Wait until nothing runs; whether that came about in time."""
@@ -177,7 +177,7 @@ class Executor:
                 posted = True
         finally:
             if not posted:
-                self._end(claimed.queue_name)
+                self._end(claimed)
 
     async def _run_claimed_on_loop(self, claimed: ClaimedWorkflow) -> None:
         posted = False
@@ -190,7 +190,7 @@ class Executor:
             logger.exception("A workflow's task failed outside of its workflow")
         finally:
             if not posted:
-                self._end(claimed.queue_name)
+                self._end(claimed)
 
     def _run(self, claimed: ClaimedWorkflow) -> Plan[tuple[Execution, OutcomeRecord, Outcome] | None]:
         function = self._registry.workflows[claimed.name]
@@ -243,13 +243,13 @@ class Executor:
                 logger.error("An outcome could not be recorded", exc_info=error, extra=_fields(claimed))
             elif committed.result():
                 note_end(self._services, execution, record, outcome)
-            self._end(claimed.queue_name)
+            self._end(claimed)
 
         try:
             self._services.writer.submit(record).add_done_callback(on_commit)
         except DatabaseClosedError:
             logger.info("A workflow outlasted its process; it is recovered elsewhere", extra=_fields(claimed))
-            self._end(claimed.queue_name)
+            self._end(claimed)
 
     def _undecodable(
         self, claimed: ClaimedWorkflow, execution: Execution, error: UndecodableError
@@ -284,7 +284,7 @@ class Executor:
                 self._services.telemetry.emit(
                     WorkflowUndispatchable(workflow.name, workflow.queue_name, "unknown function")
                 )
-                self.on_end(workflow.queue_name)
+                self.on_end(workflow)
 
     def _begin(self) -> None:
         with self._quiet:
@@ -294,9 +294,9 @@ class Executor:
         self._tasks.discard(task)
         self._end()
 
-    def _end(self, queue: str | None = None) -> None:
-        if queue is not None:
-            self.on_end(queue)
+    def _end(self, claimed: ClaimedWorkflow | None = None) -> None:
+        if claimed is not None:
+            self.on_end(claimed)
         with self._quiet:
             self._active -= 1
             if self._active == 0:

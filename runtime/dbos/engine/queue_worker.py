@@ -11,12 +11,12 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from dbos.core.ids import INTERNAL_QUEUE, OwnerToken
 from dbos.core.limits import QueueLimits, claim_budget
 from dbos.engine.services import Services, epoch_ms, new_uuid
-from dbos.store.dequeue import ClaimRequest, claim_statement, claimed_workflow, sweep_due_rows
+from dbos.store.dequeue import ClaimRequest, claim_statement, claimed_workflow, list_partitions, sweep_due_rows
 from dbos.store.dialects.errors import is_conflict
 from dbos.store.operation import Operation, Row, Statement
 from dbos.store.queues import load_queues
@@ -30,6 +30,8 @@ BACKLOG_SECONDS = 0.01
 """How often to look whether claimed work that waited has begun, so that there is room for more."""
 CONFLICT_SECONDS = 0.03
 """Mean wait after another executor was faster at a shared limit."""
+LANES = 500
+"""How many partitions one claim looks at."""
 UNKNOWN_BACKOFF_SECONDS = (5.0, 60.0)
 """How long a function that is not here is left to other processes: the first time, and at most."""
 
@@ -45,8 +47,10 @@ class QueueWorker:
         *,
         dispatch: Dispatch,
         backlog: Callable[[], int],
+        listened: Collection[str] | None = None,
     ) -> None:
-        """`backlog` tells how much claimed work has not begun."""
+        """`backlog` tells how much claimed work has not begun; `listened` names the queues to serve (None: all)."""
+        self._listened = None if listened is None else frozenset(listened)
         self._services = services
         self._dispatch = dispatch
         self._backlog = backlog
@@ -55,6 +59,10 @@ class QueueWorker:
         self._wanting: set[str] = set()
         """Queues whose last claim was cut short by a budget of this process: a free slot makes them hot."""
         self._running: Counter[str] = Counter()
+        self._lanes: Counter[tuple[str, str]] = Counter()
+        """How much of each partition runs here."""
+        self._after: dict[str, str] = {}
+        """How far the partitions of a queue were looked at, where there are too many for one look."""
         self._skipped: dict[str, tuple[float, float]] = {}
         self._next_poll = 0.0
         self._retry_at: dict[str, float] = {}
@@ -88,11 +96,15 @@ class QueueWorker:
             self._next_poll = 0.0
             self._wake.notify()
 
-    def ended(self, queue: str) -> None:
-        """A workflow that was claimed from a queue no longer runs here."""
+    def ended(self, queue: str, partition: str | None = None) -> None:
+        """A workflow that was claimed from a queue, and from a lane of it, no longer runs here."""
         with self._wake:
             self._running[queue] -= 1
-            if queue in self._wanting and self._slots(queue) * 2 >= self._room(queue):
+            if partition is not None:
+                self._lanes[queue, partition] -= 1
+                if self._lanes[queue, partition] <= 0:
+                    del self._lanes[queue, partition]
+            if queue in self._wanting and (partition is not None or self._slots(queue) * 2 >= self._room(queue)):
                 self._hot.add(queue)
                 self._wake.notify()
 
@@ -108,7 +120,7 @@ class QueueWorker:
     def shares_limits(self, queue: str) -> bool:
         """Whether other executors wait for slots that end here."""
         row = self._queues.get(queue)
-        return row is not None and row.limits.concurrency is not None
+        return row is not None and (row.limits.concurrency, row.limits.partition_concurrency) != (None, None)
 
     @property
     def running(self) -> dict[str, int]:
@@ -161,13 +173,12 @@ class QueueWorker:
             services.signals.ring(workflow_id)
             services.writer.announce(workflow=workflow_id)
         rows = services.database.run(lambda: load_queues(application))
-        # Rows of a partitioned queue are left to workers that know partitions.
-        self._queues = {row.name: row for row in rows if not row.partitioned}
+        self._queues = {row.name: row for row in rows if self._serves(row.name)}
         self.last_poll = time.monotonic()
         interval = min((row.limits.polling_interval_seconds for row in self._queues.values()), default=POLL_SECONDS)
         self._next_poll = self.last_poll + min(max(interval, 0.05), POLL_SECONDS) * random.uniform(0.95, 1.05)  # noqa: S311
         with self._wake:
-            self._hot.update(row.name for row in rows if row.runnable)
+            self._hot.update(row.name for row in rows if row.runnable and self._serves(row.name))
             self._hot.update(swept.queues)
 
     def _room(self, queue: str) -> int:
@@ -190,20 +201,51 @@ class QueueWorker:
             self._wanting.add(queue)
         if limit < 1:
             return
+        lanes = self._free_lanes(queue, row.limits, limit)
+        if row.limits.partitioned and not lanes:
+            return
         owner = OwnerToken(new_uuid())
-        request = ClaimRequest(queue=queue, limits=row.limits, owner=owner, limit=limit, skipped=self._skipped_keys())
+        request = ClaimRequest(
+            queue=queue, limits=row.limits, owner=owner, limit=limit, skipped=self._skipped_keys(), lanes=lanes
+        )
         rows = self._take(claim_statement(request, self._services.claimant, now_ms=epoch_ms()), row.limits)
         if rows is None:
             self._retry_at[queue] = time.monotonic() + random.uniform(0.5, 1.5) * CONFLICT_SECONDS  # noqa: S311
             return
         with self._wake:
             self._running[queue] += len(rows)
-            if len(rows) < limit and not (row.limits.shared and self._running[queue]):
+            self._lanes.update((queue, claim["queue_partition_key"]) for claim in rows if claim["queue_partition_key"])
+            if lanes:
+                if len(rows) == limit:
+                    self._hot.add(queue)
+            elif len(rows) < limit and not (row.limits.shared and self._running[queue]):
                 self._wanting.discard(queue)
             elif self._slots(queue) > 0 and not row.limits.shared:
                 self._hot.add(queue)
         if rows:
             self._dispatch([claimed_workflow(claimed, owner) for claimed in rows])
+
+    def _free_lanes(self, queue: str, limits: QueueLimits, limit: int) -> dict[str, int]:
+        """Partitions in which something waits and may run here, in random order, and how much of each.
+
+        Where there are very many, each look begins where the last one ended.
+        """
+        if not limits.partitioned:
+            return {}
+        application, after = self._services.claimant.application, self._after.pop(queue, "")
+        keys = self._services.database.run(lambda: list_partitions(queue, application, after=after, limit=LANES))
+        if len(keys) == LANES:
+            self._after[queue] = keys[-1]
+            with self._wake:
+                self._hot.add(queue)
+        most = limits.partition_worker_concurrency
+        lanes = {key: limit if most is None else min(limit, most - self._lanes[queue, key]) for key in keys}
+        free = [key for key, slots in lanes.items() if slots > 0]
+        random.shuffle(free)  # no partition comes first for its name
+        return {key: lanes[key] for key in free}
+
+    def _serves(self, queue: str) -> bool:
+        return self._listened is None or queue in self._listened or queue == INTERNAL_QUEUE
 
     def _take(self, statement: Statement, limits: QueueLimits) -> list[Row] | None:
         if not limits.shared:

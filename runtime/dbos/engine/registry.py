@@ -85,6 +85,8 @@ class Registry:
     def __init__(self) -> None:
         self.workflows: dict[str, WorkflowFunction] = {}
         self.queues: dict[str, QueueLimits] = {}
+        self.listened: frozenset[str] | None = None
+        """The queues that this process serves; None: all of the application's."""
         self.scheduled: dict[str, str] = {}
         """The cron texts of the workflows that @DBOS.scheduled declares."""
         self.roles: dict[str, tuple[str, ...]] = {}
@@ -129,6 +131,7 @@ class Registry:
         """Forget everything."""
         self.workflows.clear()
         self.queues.clear()
+        self.listened = None
         self.scheduled.clear()
         self.roles.clear()
         self.targets.clear()

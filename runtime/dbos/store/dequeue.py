@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from dbos.core.ids import INTERNAL_QUEUE, ExecutorId, OwnerToken, WorkflowId
 from dbos.core.limits import QueueLimits
@@ -31,15 +32,17 @@ class ClaimRequest:
     owner: OwnerToken
     limit: int
     skipped: list[str]
+    lanes: Mapping[str, int] = field(default_factory=dict)
+    """Of a partitioned queue: the partition keys to look at, in that order, and what this worker may take of each."""
 
 
 def claim_statement(request: ClaimRequest, claimant: Claimant, *, now_ms: int) -> Statement:
     """The one statement that claims: bounded, and safe beside every other executor.
 
-    A queue with a global or rate limit needs `claim_workflows_shared`, to be performed in REPEATABLE READ.
+    Where executors share a limit it is one of the `…_shared`, to be performed in REPEATABLE READ.
     """
     limits = request.limits
-    parameters = {
+    parameters: dict[str, Any] = {
         "queue": request.queue,
         "executor": claimant.executor_id,
         "application": claimant.application,
@@ -48,16 +51,34 @@ def claim_statement(request: ClaimRequest, claimant: Claimant, *, now_ms: int) -
         "limit": request.limit,
         "now_ms": now_ms,
         "skipped": request.skipped,
-        "rate_limited": limits.rate_limit is not None,
+        "rate_limited": limits.rate_limit is not None or limits.partition_rate_limit is not None,
     }
+    name = "claim_partitions" if limits.partitioned else "claim_workflows"
+    if limits.partitioned:
+        parameters |= {"keys": list(request.lanes), "slots": list(request.lanes.values())}
     if not limits.shared:
-        return Statement("claim_workflows", parameters)
+        return Statement(name, parameters)
     parameters |= {
         "concurrency": limits.concurrency,
         "rate_limit": limits.rate_limit,
         "rate_period_ms": limits.rate_period_ms,
     }
-    return Statement("claim_workflows_shared", parameters)
+    if limits.partitioned:
+        parameters |= {
+            "partition_concurrency": limits.partition_concurrency,
+            "partition_rate_limit": limits.partition_rate_limit,
+            "partition_rate_period_ms": limits.partition_rate_period_ms,
+            "everybody": limits.counts_every_application,
+        }
+    return Statement(f"{name}_shared", parameters)
+
+
+def list_partitions(queue: str, application: str, *, after: str, limit: int) -> Operation[list[str]]:
+    """The next partition keys of a queue, in order, under which something of the application waits."""
+    rows = yield Statement(
+        "list_partitions", {"queue": queue, "application": application, "after": after, "limit": limit}
+    )
+    return [row["queue_partition_key"] for row in rows]
 
 
 def claimed_workflow(row: Row, owner: OwnerToken) -> ClaimedWorkflow:
@@ -85,6 +106,7 @@ def claimed_workflow(row: Row, owner: OwnerToken) -> ClaimedWorkflow:
         previous_application=row["previous_application"],
         previous_executor=row["previous_executor"],
         previous_deadline_ms=row["previous_deadline"],
+        partition_key=row["queue_partition_key"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isnan
@@ -52,16 +53,7 @@ def register_queue(
 
     A row that a DBOSQueue resource manages stays as it is, and so does a row of another application.
     """
-    parameters: dict[str, Any] = {
-        "name": name,
-        "concurrency": limits.concurrency,
-        "worker_concurrency": limits.worker_concurrency,
-        "rate_limit_max": limits.rate_limit,
-        "rate_limit_period_sec": limits.rate_period_seconds,
-        "polling_interval_sec": limits.polling_interval_seconds,
-        "application": application,
-        "now_ms": now_ms,
-    }
+    parameters = {**_columns(name, limits, now_ms), "application": application}
     if (yield Statement("insert_queue", parameters)):
         return Registration(changed=True)
     rows = yield Statement("load_queue", {"name": name})
@@ -76,6 +68,33 @@ def register_queue(
     return Registration(changed=bool((yield Statement("update_queue", parameters))))
 
 
+def change_queue(name: str, change: Callable[[QueueLimits], QueueLimits], *, now_ms: int) -> Operation[QueueRow | None]:
+    """Change the limits of a queue; for one transaction. The row as it was read; None when there is no such queue.
+
+    What `change` raises leaves the limits as they are, and so does a DBOSQueue resource that manages the row.
+    """
+    rows = yield Statement("lock_queue", {"name": name})
+    if not rows:
+        return None
+    before = queue_row(rows[0])
+    if not before.managed:
+        yield Statement("change_queue", _columns(name, change(before.limits), now_ms))
+    return before
+
+
+def list_queues() -> Operation[list[QueueRow]]:
+    """Every queue of the database, by name."""
+    rows = yield Statement("list_queues")
+    return [queue_row(row) for row in rows]
+
+
+def delete_queue(name: str) -> Operation[bool]:
+    """Delete the row of a queue; what waits there stays ENQUEUED. False when a resource manages it."""
+    if (yield Statement("delete_queue", {"name": name})):
+        return True
+    return not (yield Statement("load_queue", {"name": name}))
+
+
 def queue_row(row: Row, *, runnable: bool = False) -> QueueRow:
     """A row as a record. Limits that somebody else wrote are taken as they are, if they can be."""
     return QueueRow(
@@ -85,12 +104,33 @@ def queue_row(row: Row, *, runnable: bool = False) -> QueueRow:
             worker_concurrency=_within(row["worker_concurrency"], row["concurrency"]),
             rate_limit=row["rate_limit_max"],
             rate_period_seconds=_finite(row["rate_limit_period_sec"]),
+            partition_concurrency=row["partition_concurrency"],
+            partition_worker_concurrency=row["partition_worker_concurrency"],
+            partition_rate_limit=row["partition_rate_limit_max"],
+            partition_rate_period_seconds=_finite(row["partition_rate_limit_period_sec"]),
             polling_interval_seconds=_finite(row["polling_interval_sec"]) or 1.0,
         ),
         application_name=row["application_name"],
-        partitioned=row["partitioned"],
+        managed=row["queue_id"].startswith(MANAGED_PREFIX),
         runnable=runnable,
     )
+
+
+def _columns(name: str, limits: QueueLimits, now_ms: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "concurrency": limits.concurrency,
+        "worker_concurrency": limits.worker_concurrency,
+        "rate_limit_max": limits.rate_limit,
+        "rate_limit_period_sec": limits.rate_period_seconds,
+        "partition_concurrency": limits.partition_concurrency,
+        "partition_worker_concurrency": limits.partition_worker_concurrency,
+        "partition_rate_limit_max": limits.partition_rate_limit,
+        "partition_rate_limit_period_sec": limits.partition_rate_period_seconds,
+        "partitioned": limits.partitioned,
+        "polling_interval_sec": limits.polling_interval_seconds,
+        "now_ms": now_ms,
+    }
 
 
 def _within(worker: int | None, concurrency: int | None) -> int | None:

@@ -144,6 +144,7 @@ class ClaimedWorkflow:
     previous_application: str | None
     previous_executor: str | None
     previous_deadline_ms: int | None
+    partition_key: str | None = None
 
     @property
     def function_key(self) -> str:
@@ -158,7 +159,8 @@ class QueueRow:
     name: str
     limits: QueueLimits
     application_name: str | None = None
-    partitioned: bool = False
+    managed: bool = False
+    """Whether a DBOSQueue resource owns it, so that nobody else changes its limits."""
     runnable: bool = False
     """Whether something waits on it (of any version)."""
 

@@ -125,7 +125,7 @@ def test_an_application_serves_its_own_queues_unclaimed_ones_and_the_internal_on
         writer.write(a_workflow(queue_name="anybodys", application_name="shop"))
         writer.write(a_running_workflow(queue_name="_dbos_internal_queue"))
     found = {row.name: row for row in database.run(lambda: load_queues("orders"))}
-    assert {name: (row.runnable, row.partitioned) for name, row in found.items()} == {
+    assert {name: (row.runnable, row.limits.partitioned) for name, row in found.items()} == {
         "mine": (True, False),
         "anybodys": (False, False),
         "lanes": (False, True),

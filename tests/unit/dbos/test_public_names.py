@@ -43,11 +43,15 @@ def test_importing_the_package_loads_no_driver() -> None:
     assert done.stdout == "[]\n"
 
 
+def _reads_a_property(owner: type, name: str) -> bool:
+    return isinstance(getattr(owner, name.removeprefix("get_").removesuffix("_async"), None), property)
+
+
 def _twins(owner: type) -> list[tuple[str, Any, Any]]:
     return [
         (name.removesuffix("_async"), getattr(owner, name.removesuffix("_async")), getattr(owner, name))
         for name in dir(owner)
-        if name.endswith("_async") and not name.startswith("_")
+        if name.endswith("_async") and not name.startswith("_") and not _reads_a_property(owner, name)
     ]
 
 

@@ -69,7 +69,10 @@ def _record_outcomes(parameters: Parameters) -> Operation[list[Row]]:
 
 
 def _claim_workflows(parameters: Parameters) -> Operation[list[Row]]:
-    before = yield Statement("load_claimable", parameters)
+    return (yield from _take(parameters, (yield Statement("load_claimable", parameters))))
+
+
+def _take(parameters: Parameters, before: list[Row]) -> Operation[list[Row]]:
     if not before:
         return []
     ids = {row["workflow_uuid"]: row for row in before}
@@ -85,6 +88,30 @@ def _claim_workflows_shared(parameters: Parameters) -> Operation[list[Row]]:
     if min(bounds) <= 0:
         return []
     return (yield from _claim_workflows({**parameters, "limit": min(bounds)}))
+
+
+def _claim_partitions(parameters: Parameters) -> Operation[list[Row]]:
+    return (yield from _claim_lanes(parameters, parameters["limit"], shared=False))
+
+
+def _claim_partitions_shared(parameters: Parameters) -> Operation[list[Row]]:
+    [budget] = yield Statement("load_shared_budget", parameters)
+    bounds = [parameters["limit"], *(bound for bound in (budget["slots"], budget["starts"]) if bound is not None)]
+    return (yield from _claim_lanes(parameters, min(bounds), shared=True))
+
+
+def _claim_lanes(parameters: Parameters, limit: int, *, shared: bool) -> Operation[list[Row]]:
+    before: list[Row] = []
+    for key, slots in zip(parameters["keys"], parameters["slots"], strict=True):
+        bounds = [slots, limit - len(before)]
+        if shared:
+            [budget] = yield Statement("load_lane_budget", {**parameters, "key": key})
+            bounds += [bound for bound in (budget["slots"], budget["starts"]) if bound is not None]
+        if min(bounds) > 0:
+            before += yield Statement("load_lane", {**parameters, "key": key, "limit": min(bounds)})
+        if len(before) >= limit:
+            break
+    return (yield from _take(parameters, before))
 
 
 def _release_workflows(parameters: Parameters) -> Operation[list[Row]]:
@@ -109,6 +136,8 @@ SCRIPTS: Mapping[str, Script] = {
     "record_outcomes": _record_outcomes,
     "claim_workflows": _claim_workflows,
     "claim_workflows_shared": _claim_workflows_shared,
+    "claim_partitions": _claim_partitions,
+    "claim_partitions_shared": _claim_partitions_shared,
     "release_workflows": _release_workflows,
     "sweep_due_rows": _sweep_due_rows,
 }
@@ -116,6 +145,8 @@ SCRIPTS: Mapping[str, Script] = {
 LOOKED_AT_FIRST: Mapping[str, tuple[str, list[Row]]] = {
     "claim_workflows": ("load_claimable", []),
     "claim_workflows_shared": ("load_claimable", []),
+    "claim_partitions": ("load_claimable", []),
+    "claim_partitions_shared": ("load_claimable", []),
     "sweep_due_rows": ("anything_due", [{"cancelled": [], "woken": 0, "queues": []}]),
 }
 """What to read before the write lock is taken, and the answer when it finds nothing."""

@@ -1,5 +1,5 @@
--- claimable
--- Fragment: the rows of a queue that this executor may run, best first. Rows without a version go to
+-- eligible
+-- Fragment: the rows of a queue that this executor may run. Rows without a version go to
 -- the latest one (or to anybody while none is registered); rows of other applications are never touched.
 SELECT workflow_uuid, application_version, application_name, executor_id, workflow_deadline_epoch_ms
   FROM {schema}.workflow_status
@@ -11,7 +11,10 @@ SELECT workflow_uuid, application_version, application_name, executor_id, workfl
               ORDER BY version_timestamp DESC LIMIT 1), :version)))
    AND (application_name = :application OR application_name IS NULL)
    AND NOT concat_ws(chr(31), NULLIF(name, ''), NULLIF(class_name, ''), NULLIF(config_name, '')) = ANY(:skipped)
- ORDER BY priority, created_at
+
+-- claimable
+-- Fragment: the same, best first.
+{include eligible} ORDER BY priority, created_at
 
 -- claimed
 -- Fragment: takes the rows of next_up and gives back all that is needed to run them or to put them back.
@@ -40,7 +43,7 @@ SELECT claimed.workflow_uuid, claimed.name, claimed.class_name, claimed.config_n
        claimed.workflow_timeout_ms, claimed.created_at, claimed.delay_until_epoch_ms, claimed.started_at_epoch_ms,
        claimed.authenticated_user, claimed.authenticated_roles, claimed.parent_workflow_id,
        claimed.previous_version, claimed.previous_application, claimed.previous_executor,
-       claimed.previous_deadline, COALESCE(payload.inputs, claimed.inputs) AS inputs,
+       claimed.previous_deadline, claimed.queue_partition_key, COALESCE(payload.inputs, claimed.inputs) AS inputs,
        EXISTS (SELECT 1 FROM {schema}.operation_outputs step
                 WHERE step.workflow_uuid = claimed.workflow_uuid) AS replayed
   FROM claimed LEFT JOIN {schema}.workflow_input payload ON payload.workflow_uuid = claimed.workflow_uuid
@@ -52,30 +55,93 @@ WITH next_up AS MATERIALIZED (
     {include claimable} LIMIT :limit FOR UPDATE SKIP LOCKED
 ), {include claimed}
 
--- claim_workflows_shared
--- Under a global concurrency or rate limit executors take turns: NOWAIT and REPEATABLE READ make the one
--- that counted on a stale snapshot fail, where SKIP LOCKED would let both admit a full budget.
--- Executors that see different rows first (a new row of a higher priority, another version) would not meet
--- there, so each claim also writes the row of its queue, as it is: only one of two that counted at once can.
-WITH next_up AS MATERIALIZED (
-    {include claimable}
-    LIMIT GREATEST(0, LEAST(:limit,
-        CASE WHEN CAST(:concurrency AS int) IS NULL THEN :limit ELSE :concurrency - (
-            SELECT count(*) FROM {schema}.workflow_status
-             WHERE queue_name = :queue AND status = 'PENDING'
-               AND (application_name = :application OR application_name IS NULL)) END,
-        CASE WHEN CAST(:rate_limit AS int) IS NULL THEN :limit ELSE :rate_limit - (
-            SELECT count(*) FROM {schema}.workflow_status
-             WHERE queue_name = :queue AND rate_limited = true AND status NOT IN ('ENQUEUED', 'DELAYED')
-               AND started_at_epoch_ms > (EXTRACT(epoch FROM now()) * 1000)::bigint - CAST(:rate_period_ms AS bigint)
-               AND (application_name = :application OR application_name IS NULL)) END))
-    FOR UPDATE NOWAIT
-), turn AS (
+-- own_or_unclaimed
+-- Fragment: what counts towards a limit of this application.
+(application_name = :application OR application_name IS NULL)
+
+-- turn
+-- Fragment: executors that see different rows first (a new row of a higher priority, another version) would
+-- not meet at a row, so each claim under a shared limit also writes the row of its queue, as it is: only one
+-- of two that counted at once can.
+turn AS (
     UPDATE {schema}.queues AS queue SET polling_interval_sec = queue.polling_interval_sec
       FROM (SELECT queue_id FROM {schema}.queues
              WHERE name = :queue AND EXISTS (SELECT 1 FROM next_up) FOR NO KEY UPDATE NOWAIT) AS held
      WHERE queue.queue_id = held.queue_id
+)
+
+-- shared_budget
+-- Fragment: what the limits of the whole queue leave, at most :limit.
+GREATEST(0, LEAST(:limit,
+    CASE WHEN CAST(:concurrency AS int) IS NULL THEN :limit ELSE :concurrency - (
+        SELECT count(*) FROM {schema}.workflow_status
+         WHERE queue_name = :queue AND status = 'PENDING' AND {include own_or_unclaimed}) END,
+    CASE WHEN CAST(:rate_limit AS int) IS NULL THEN :limit ELSE :rate_limit - (
+        SELECT count(*) FROM {schema}.workflow_status
+         WHERE queue_name = :queue AND rate_limited = true AND status NOT IN ('ENQUEUED', 'DELAYED')
+           AND started_at_epoch_ms > (EXTRACT(epoch FROM now()) * 1000)::bigint - CAST(:rate_period_ms AS bigint)
+           AND {include own_or_unclaimed}) END))
+
+-- list_partitions
+-- The next keys of a queue under which something waits: each is found by one look into the index, however
+-- many rows it has.
+WITH RECURSIVE waiting AS (
+    (SELECT queue_partition_key FROM {schema}.workflow_status
+      WHERE queue_name = :queue AND status = 'ENQUEUED' AND queue_partition_key IS NOT NULL
+        AND queue_partition_key >= :after AND {include own_or_unclaimed}
+      ORDER BY queue_partition_key LIMIT 1)
+    UNION ALL
+    SELECT (SELECT next.queue_partition_key FROM {schema}.workflow_status next
+             WHERE next.queue_name = :queue AND next.status = 'ENQUEUED' AND next.queue_partition_key IS NOT NULL
+               AND next.queue_partition_key > waiting.queue_partition_key
+               AND (next.application_name = :application OR next.application_name IS NULL)
+             ORDER BY next.queue_partition_key LIMIT 1)
+      FROM waiting WHERE waiting.queue_partition_key IS NOT NULL
+)
+SELECT queue_partition_key FROM waiting WHERE queue_partition_key IS NOT NULL LIMIT :limit
+
+-- partition_rows
+-- Fragment: the rows of each lane, best first, as many as the lane has slots for.
+SELECT candidate.* FROM lane CROSS JOIN LATERAL (
+    {include eligible} AND queue_partition_key = lane.key ORDER BY priority, created_at, workflow_uuid LIMIT GREATEST(lane.slots, 0)
+
+-- claim_partitions
+-- From lanes that only limits of this worker bound: their slots are given.
+WITH lane AS MATERIALIZED (
+    SELECT key, slots FROM unnest(CAST(:keys AS text[]), CAST(:slots AS int[])) WITH ORDINALITY AS given(key, slots, place)
+     ORDER BY place
+), next_up AS MATERIALIZED (
+    {include partition_rows} FOR UPDATE SKIP LOCKED) AS candidate LIMIT :limit
 ), {include claimed}
+
+-- claim_partitions_shared
+-- From lanes with limits that all executors share; see claim_workflows_shared.
+WITH lane AS MATERIALIZED (
+    SELECT key, LEAST(slots,
+        CASE WHEN CAST(:partition_concurrency AS int) IS NULL THEN slots ELSE :partition_concurrency - (
+            SELECT count(*) FROM {schema}.workflow_status running
+             WHERE running.queue_name = :queue AND running.status = 'PENDING' AND running.queue_partition_key = given.key
+               AND (:everybody OR running.application_name = :application OR running.application_name IS NULL)) END,
+        CASE WHEN CAST(:partition_rate_limit AS int) IS NULL THEN slots ELSE :partition_rate_limit - (
+            SELECT count(*) FROM {schema}.workflow_status started
+             WHERE started.queue_name = :queue AND started.rate_limited = true
+               AND started.status NOT IN ('ENQUEUED', 'DELAYED') AND started.queue_partition_key = given.key
+               AND started.started_at_epoch_ms
+                   > (EXTRACT(epoch FROM now()) * 1000)::bigint - CAST(:partition_rate_period_ms AS bigint)
+               AND (started.application_name = :application OR started.application_name IS NULL)) END) AS slots
+      FROM unnest(CAST(:keys AS text[]), CAST(:slots AS int[])) WITH ORDINALITY AS given(key, slots, place)
+     ORDER BY place
+), next_up AS MATERIALIZED (
+    {include partition_rows} FOR UPDATE NOWAIT) AS candidate WHERE lane.slots > 0
+    LIMIT {include shared_budget}
+), {include turn}, {include claimed}
+
+-- claim_workflows_shared
+-- Under a global concurrency or rate limit executors take turns: NOWAIT and REPEATABLE READ make the one
+-- that counted on a stale snapshot fail, where SKIP LOCKED would let both admit a full budget.
+WITH next_up AS MATERIALIZED (
+    {include claimable} LIMIT {include shared_budget} FOR UPDATE NOWAIT
+), {include turn}, {include claimed}
 
 -- release_workflows
 -- Puts claimed workflows back as they were before the claim; only while this claim still owns them.

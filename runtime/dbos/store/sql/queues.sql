@@ -1,34 +1,39 @@
+-- queue_columns
+-- Fragment: all that tells the limits of a queue.
+queue.queue_id, queue.name, queue.concurrency, queue.worker_concurrency, queue.rate_limit_max,
+queue.rate_limit_period_sec, queue.partition_concurrency, queue.partition_worker_concurrency,
+queue.partition_rate_limit_max, queue.partition_rate_limit_period_sec, queue.polling_interval_sec,
+queue.application_name
+
 -- load_queues
 -- The queues that this application may serve, and whether anything waits there: one statement a second
 -- finds work that other SDKs enqueue, whatever the number of queues.
-SELECT queue.name, queue.concurrency, queue.worker_concurrency, queue.rate_limit_max, queue.rate_limit_period_sec,
-       queue.polling_interval_sec, queue.application_name,
-       COALESCE(queue.partition_concurrency, queue.partition_worker_concurrency, queue.partition_rate_limit_max)
-           IS NOT NULL AS partitioned,
+SELECT {include queue_columns},
        EXISTS (SELECT 1 FROM {schema}.workflow_status workflow
                 WHERE workflow.queue_name = queue.name AND workflow.status = 'ENQUEUED'
                   AND (workflow.application_name = :application OR workflow.application_name IS NULL)) AS runnable
   FROM {schema}.queues queue
  WHERE queue.application_name = :application OR queue.application_name IS NULL
 UNION ALL
-SELECT :internal_queue, NULL, NULL, NULL, NULL, 1.0, NULL, false,
+SELECT '', :internal_queue, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1.0, NULL,
        EXISTS (SELECT 1 FROM {schema}.workflow_status workflow
                 WHERE workflow.queue_name = :internal_queue AND workflow.status = 'ENQUEUED'
                   AND (workflow.application_name = :application OR workflow.application_name IS NULL))
 
 -- load_queue
-SELECT queue_id, name, concurrency, worker_concurrency, rate_limit_max, rate_limit_period_sec,
-       polling_interval_sec, application_name,
-       COALESCE(partition_concurrency, partition_worker_concurrency, partition_rate_limit_max)
-           IS NOT NULL AS partitioned
-  FROM {schema}.queues WHERE name = :name
+SELECT {include queue_columns} FROM {schema}.queues queue WHERE queue.name = :name
+
+-- list_queues
+SELECT {include queue_columns} FROM {schema}.queues queue ORDER BY queue.name
 
 -- insert_queue
 INSERT INTO {schema}.queues (
-    name, concurrency, worker_concurrency, rate_limit_max, rate_limit_period_sec, priority_enabled,
+    name, concurrency, worker_concurrency, rate_limit_max, rate_limit_period_sec, partition_concurrency,
+    partition_worker_concurrency, partition_rate_limit_max, partition_rate_limit_period_sec, priority_enabled,
     partition_queue, polling_interval_sec, updated_at, application_name)
-VALUES (:name, :concurrency, :worker_concurrency, :rate_limit_max, :rate_limit_period_sec, true, false,
-        :polling_interval_sec, :now_ms, :application)
+VALUES (:name, :concurrency, :worker_concurrency, :rate_limit_max, :rate_limit_period_sec, :partition_concurrency,
+        :partition_worker_concurrency, :partition_rate_limit_max, :partition_rate_limit_period_sec, true,
+        :partitioned, :polling_interval_sec, :now_ms, :application)
 ON CONFLICT DO NOTHING
 RETURNING queue_id
 
@@ -37,12 +42,33 @@ RETURNING queue_id
 -- another application is never touched.
 UPDATE {schema}.queues
    SET concurrency = :concurrency, worker_concurrency = :worker_concurrency, rate_limit_max = :rate_limit_max,
-       rate_limit_period_sec = :rate_limit_period_sec, priority_enabled = true,
-       polling_interval_sec = :polling_interval_sec, updated_at = :now_ms,
+       rate_limit_period_sec = :rate_limit_period_sec, partition_concurrency = :partition_concurrency,
+       partition_worker_concurrency = :partition_worker_concurrency,
+       partition_rate_limit_max = :partition_rate_limit_max,
+       partition_rate_limit_period_sec = :partition_rate_limit_period_sec, partition_queue = :partitioned,
+       priority_enabled = true, polling_interval_sec = :polling_interval_sec, updated_at = :now_ms,
        application_name = COALESCE(application_name, :application)
  WHERE name = :name AND queue_id NOT LIKE 'k8s:%'
    AND (application_name = :application OR application_name IS NULL)
 RETURNING queue_id
+
+-- change_queue
+-- The limits of a queue that is locked.
+UPDATE {schema}.queues
+   SET concurrency = :concurrency, worker_concurrency = :worker_concurrency, rate_limit_max = :rate_limit_max,
+       rate_limit_period_sec = :rate_limit_period_sec, partition_concurrency = :partition_concurrency,
+       partition_worker_concurrency = :partition_worker_concurrency,
+       partition_rate_limit_max = :partition_rate_limit_max,
+       partition_rate_limit_period_sec = :partition_rate_limit_period_sec, partition_queue = :partitioned,
+       polling_interval_sec = :polling_interval_sec, updated_at = :now_ms
+ WHERE name = :name
+RETURNING queue_id
+
+-- lock_queue
+SELECT {include queue_columns} FROM {schema}.queues queue WHERE queue.name = :name FOR UPDATE
+
+-- delete_queue
+DELETE FROM {schema}.queues WHERE name = :name AND queue_id NOT LIKE 'k8s:%' RETURNING queue_id
 
 -- load_depths
 -- How many workflows of each queue wait or run, counted up to a bound so that a large backlog costs no more.

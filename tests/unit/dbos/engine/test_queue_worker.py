@@ -71,7 +71,11 @@ def _queue(name: str, limits: QueueLimits, runnable: bool) -> dict[str, Any]:
         "rate_limit_period_sec": limits.rate_period_seconds,
         "polling_interval_sec": limits.polling_interval_seconds,
         "application_name": None,
-        "partitioned": name.startswith("partitioned"),
+        "queue_id": "id",
+        "partition_concurrency": limits.partition_concurrency,
+        "partition_worker_concurrency": limits.partition_worker_concurrency,
+        "partition_rate_limit_max": limits.partition_rate_limit,
+        "partition_rate_limit_period_sec": limits.partition_rate_period_seconds,
         "runnable": runnable,
     }
 
@@ -87,7 +91,7 @@ def _row(queue: str) -> dict[str, Any]:
                 "authenticated_roles",
             ),
             *("parent_workflow_id", "previous_version", "previous_application", "previous_executor"),
-            "previous_deadline",
+            *("previous_deadline", "queue_partition_key"),
         )
     )
     numbers = {"recovery_attempts": 1, "created_at": 1, "started_at_epoch_ms": 1}
@@ -141,9 +145,8 @@ def test_nothing_is_asked_while_nothing_could_run() -> None:
     assert worker.tables.claims == [("q", 2)]
 
 
-def test_a_queue_that_is_unknown_or_partitioned_is_not_asked() -> None:
-    worker = Worker(partitioned=QueueLimits())
-    worker.claim("partitioned", waiting=5)
+def test_a_queue_that_is_unknown_is_not_asked() -> None:
+    worker = Worker(q=QueueLimits())
     worker.worker._claim("nowhere")
     assert worker.tables.claims == []
 

@@ -1,5 +1,5 @@
--- claimable
--- Fragment: the rows of a queue that this executor may run, best first. Repeating `status IN (…)` beside the
+-- eligible
+-- Fragment: the rows of a queue that this executor may run. Repeating `status IN (…)` beside the
 -- equality lets the planner take the partial index.
 SELECT workflow_uuid, application_version AS previous_version, application_name AS previous_application,
        executor_id AS previous_executor, workflow_deadline_epoch_ms AS previous_deadline
@@ -14,7 +14,35 @@ SELECT workflow_uuid, application_version AS previous_version, application_name 
    AND NOT (COALESCE(name, '') || CASE WHEN COALESCE(class_name, '') = '' THEN '' ELSE char(31) || class_name END
             || CASE WHEN COALESCE(config_name, '') = '' THEN '' ELSE char(31) || config_name END)
            IN (SELECT value FROM json_each(:skipped))
- ORDER BY priority, created_at, rowid
+
+-- claimable
+-- Fragment: the same, best first.
+{include eligible} ORDER BY priority, created_at, rowid
+
+-- load_lane
+-- The rows of one partition, best first.
+{include eligible} AND queue_partition_key = :key ORDER BY priority, created_at, rowid LIMIT :limit
+
+-- load_lane_budget
+-- What the limits of each partition leave of one.
+SELECT CASE WHEN :partition_concurrency IS NULL THEN NULL ELSE :partition_concurrency - (
+           SELECT count(*) FROM workflow_status
+            WHERE queue_name = :queue AND status = 'PENDING' AND status IN ('ENQUEUED', 'PENDING')
+              AND queue_partition_key = :key
+              AND (:everybody OR application_name = :application OR application_name IS NULL)) END AS slots,
+       CASE WHEN :partition_rate_limit IS NULL THEN NULL ELSE :partition_rate_limit - (
+           SELECT count(*) FROM workflow_status
+            WHERE queue_name = :queue AND rate_limited = TRUE AND status NOT IN ('ENQUEUED', 'DELAYED')
+              AND queue_partition_key = :key
+              AND started_at_epoch_ms > (EXTRACT(epoch FROM now()) * 1000)::bigint - :partition_rate_period_ms
+              AND (application_name = :application OR application_name IS NULL)) END AS starts
+
+-- list_partitions
+SELECT DISTINCT queue_partition_key FROM workflow_status
+ WHERE queue_name = :queue AND status = 'ENQUEUED' AND status IN ('ENQUEUED', 'PENDING')
+   AND queue_partition_key IS NOT NULL AND queue_partition_key >= :after
+   AND (application_name = :application OR application_name IS NULL)
+ ORDER BY queue_partition_key LIMIT :limit
 
 -- load_claimable
 {include claimable} LIMIT :limit

@@ -1,0 +1,100 @@
+"""EnqueueOptions as the workflow that they describe, and enqueues by them in the application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dbos.api.calls import EngineStatuses
+from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
+from dbos.api.options import EnqueueOptions, check_attributes, check_policy, check_priority, check_reuse, check_seconds
+from dbos.api.runtime import engine
+from dbos.core.ids import WorkflowId, check_name, check_text
+from dbos.core.statuses import WorkflowStatusString
+from dbos.engine.commands import enqueue_described
+from dbos.engine.interpreters import run_blocking, run_on_loop
+from dbos.engine.services import epoch_ms, new_uuid
+from dbos.serialization.encoding import encode_inputs
+from dbos.store.rows import NewWorkflow
+
+KNOWN = frozenset(EnqueueOptions.__annotations__)
+
+
+def new_record(
+    options: EnqueueOptions,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    serialization: str,
+    application: str | None,
+) -> NewWorkflow:
+    """What an enqueue stores. Raises TypeError or ValueError naming an option."""
+    check_enqueue(options)
+    delay = check_seconds(options.get("delay_seconds"), subject="delay_seconds")
+    timeout = options.get("workflow_timeout")
+    return NewWorkflow(
+        workflow_id=WorkflowId(options.get("workflow_id") or new_uuid()),
+        status=WorkflowStatusString.ENQUEUED if delay is None else WorkflowStatusString.DELAYED,
+        name=options["workflow_name"],
+        creator=new_uuid(),
+        inputs=encode_inputs(args, kwargs, serialization),
+        serialization=serialization,
+        class_name=options.get("class_name"),
+        config_name=options.get("instance_name"),
+        queue_name=options["queue_name"],
+        application_name=application,
+        application_version=options.get("app_version"),
+        timeout_ms=None if timeout is None else int(timeout * 1000),
+        delay_until_ms=None if delay is None else epoch_ms() + int(delay * 1000),
+        deduplication_id=options.get("deduplication_id"),
+        priority=check_priority(options.get("priority")) or 0,
+        partition_key=options.get("queue_partition_key"),
+        attributes=check_attributes(options.get("attributes")),
+        reuse=check_reuse(options.get("workflow_id_reuse_policy")),
+    )
+
+
+def enqueue_options_call(options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WorkflowHandle[Any]:
+    """Enqueue by options, in the application."""
+    running = engine()
+    services = running.services
+    record = new_record(options, args, kwargs, services.serialization, services.claimant.application)
+    policy, given_id = options.get("duplication_policy"), options.get("workflow_id")
+    workflow_id = run_blocking(enqueue_described(services, record, policy=policy, given_id=given_id), services)
+    return WorkflowHandle(workflow_id, services, EngineStatuses(running))
+
+
+async def enqueue_options_call_async(
+    options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> WorkflowHandleAsync[Any]:
+    """As enqueue_options_call."""
+    running = engine()
+    services = running.services
+    record = new_record(options, args, kwargs, services.serialization, services.claimant.application)
+    policy, given_id = options.get("duplication_policy"), options.get("workflow_id")
+    workflow_id = await run_on_loop(enqueue_described(services, record, policy=policy, given_id=given_id), services)
+    return WorkflowHandleAsync(workflow_id, services, EngineStatuses(running))
+
+
+def check_enqueue(options: EnqueueOptions) -> None:
+    """Raise TypeError or ValueError naming an option that cannot be."""
+    for required in ("workflow_name", "queue_name"):
+        value = options.get(required)
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"EnqueueOptions: expected text for {required!r}, got {value!r}")
+    unknown = sorted(set(options) - KNOWN)
+    if unknown:
+        raise TypeError(f"EnqueueOptions: unknown {', '.join(unknown)}; known are {', '.join(sorted(KNOWN))}")
+    check_name(options["queue_name"], subject="queue_name")
+    check_policy(options.get("duplication_policy", "reject"))
+    for name in (
+        "workflow_name",
+        "workflow_id",
+        "app_version",
+        "deduplication_id",
+        "class_name",
+        "instance_name",
+        "queue_partition_key",
+    ):
+        if options.get(name) is not None:
+            check_text(options.get(name), subject=name)
+    if check_seconds(options.get("workflow_timeout"), subject="workflow_timeout") == 0:
+        raise ValueError("workflow_timeout: expected more than 0 seconds, got 0")
