@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from dbos.engine.context import Execution, lost_ownership
+from dbos.engine.context import Execution, ExecutionStoppedError, lost_ownership
 from dbos.engine.plan import Await, Plan
 from dbos.engine.services import Services, epoch_ms
 from dbos.engine.steps import ensure_owned, new_step, record_checkpoint, replay
@@ -43,6 +43,8 @@ class Pause:
             self._check()
 
     def _check(self) -> None:
+        if self._guarded is not None and self._guarded.stopped:
+            raise ExecutionStoppedError
         if self._guarded is not None and self._guarded.taken:
             raise lost_ownership(self._guarded.execution, self._guarded.status)
 

@@ -24,14 +24,17 @@ MOST_IDS = 1000
 
 
 class Guarded:
-    """A workflow that waits. `taken`: it is no longer this execution's; `status` is then what became of it."""
+    """A workflow that waits.
 
-    __slots__ = ("_hurry", "_waiter", "execution", "since", "status", "taken")
+    `taken`: it is no longer this execution's, and `status` is what became of it. `stopped`: the process stops.
+    """
+
+    __slots__ = ("_hurry", "_waiter", "execution", "since", "status", "stopped", "taken")
 
     def __init__(self, execution: Execution, waiter: Waiter, hurry: Callable[[], None]) -> None:
         self.execution = execution
         self.since = time.monotonic()
-        self.taken = False
+        self.taken = self.stopped = False
         self.status: str | None = None
         self._waiter = waiter
         self._hurry = hurry
@@ -43,6 +46,11 @@ class Guarded:
     def take(self, status: str | None) -> None:
         """Wake the workflow: it is no longer this execution's."""
         self.status, self.taken = status, True
+        self._waiter.ring()
+
+    def stop(self) -> None:
+        """Wake the workflow: this process runs it no further."""
+        self.stopped = True
         self._waiter.ring()
 
 
@@ -63,6 +71,7 @@ class OwnershipWatch:
         """Wake the waiter, while the block runs, when the execution no longer owns its workflow."""
         guarded = Guarded(execution, waiter, self._hurry)
         with self._wake:
+            guarded.stopped = self._stopping
             self._guarded.add(guarded)
             if self._thread is None and not self._stopping:
                 self._thread = threading.Thread(target=self._run, name="dbos-ownership-watch", daemon=True)
@@ -77,10 +86,13 @@ class OwnershipWatch:
                 self._guarded.discard(guarded)
 
     def stop(self) -> None:
-        """Look no more; does not wait for the thread, which ends by itself."""
+        """End every wait, and look no more; does not wait for the thread, which ends by itself."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
+            guarded = list(self._guarded)
+        for waiting in guarded:
+            waiting.stop()
 
     def _hurry(self) -> None:
         with self._wake:

@@ -147,21 +147,23 @@ def test_a_workflow_that_was_taken_over_goes_on_once(launch: Launch, twin: Twin,
 
 
 def test_the_end_of_the_process_wakes_sleepers_which_are_recovered(launch: Launch, twin: Twin, sql: Sql) -> None:
-    woke = threading.Event()
+    woke, ended = threading.Event(), threading.Event()
 
     def body() -> Any:
-        yield "sleep", 3600
-        woke.set()
+        try:
+            yield "sleep", 3600
+            woke.set()
+        finally:
+            ended.set()
 
     sleeper = twin.workflow(body, name="sleeper")
     launch()
     _start(sleeper, "w")
     wait_until(lambda: len(_steps(sql, "w")) == 1)
-    before = threading.active_count()
     DBOS.destroy()
-    wait_until(lambda: threading.active_count() < before)
-    sql.execute("UPDATE dbos.operation_outputs SET output = '1.5'")
+    assert ended.wait(10)
     assert not woke.is_set()
+    sql.execute("UPDATE dbos.operation_outputs SET output = '1.5'")
     launch()
     assert DBOS.retrieve_workflow("w").get_result(polling_interval_sec=0.05) is None
     assert woke.is_set()

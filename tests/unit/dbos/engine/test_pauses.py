@@ -13,7 +13,7 @@ import pytest
 from dbos._error import DBOSWorkflowCancelledError, DBOSWorkflowConflictIDError
 from dbos.core.ids import OwnerToken, WorkflowId
 from dbos.engine import watch
-from dbos.engine.context import Execution
+from dbos.engine.context import Execution, ExecutionStoppedError
 from dbos.engine.pauses import LONGEST_SECONDS, pausing
 from dbos.engine.plan import Await
 from dbos.engine.waiting import Channel, Signals, Topic
@@ -158,10 +158,19 @@ def test_a_database_that_fails_is_asked_again_and_one_that_is_closed_is_not(
     assert "could not be read" in caplog.text
 
 
-def test_a_watch_that_is_stopped_ends(services: Any, owners: Owners, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watch_that_is_stopped_ends_with_every_wait(
+    services: Any, owners: Owners, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watch, "LOOK_SECONDS", 60.0)
-    with pausing(services, an_execution(), "key"):
-        thread = services.watch._thread
+    with pausing(services, an_execution()) as pause:
+        pause.rearm()
+        waiting = pause.until(None)
+        effect = next(waiting)
         services.watch.stop()
-        eventually(thread.is_alive, lambda alive: not alive)
+        assert effect.future.done()  # type: ignore[union-attr]
+        with pytest.raises(ExecutionStoppedError):
+            next(waiting)
+        eventually(services.watch._thread.is_alive, lambda alive: not alive)
+    with pausing(services, an_execution()) as late, pytest.raises(ExecutionStoppedError):
+        next(late.until(None))
     assert owners.asked == []
