@@ -127,16 +127,24 @@ def bury_workflow(claimed: ClaimedWorkflow) -> Operation[bool]:
 
 def recover_workflows(claimant: Claimant) -> Operation[list[WorkflowId]]:
     """Make runnable again what former processes of this executor ID and version left PENDING."""
+    recovered = yield from recover_workflows_of([claimant.executor_id], claimant)
+    return [workflow_id for workflow_id, _ in recovered]
+
+
+def recover_workflows_of(
+    executors: Sequence[ExecutorId], claimant: Claimant
+) -> Operation[list[tuple[WorkflowId, str]]]:
+    """Make runnable again what these executors left PENDING of the claimant's version; the IDs and their queues."""
     rows = yield Statement(
         "recover_workflows",
         {
-            "executors": [claimant.executor_id],
+            "executors": list(executors),
             "application": claimant.application,
             "version": claimant.version,
             "internal_queue": INTERNAL_QUEUE,
         },
     )
-    return [WorkflowId(row["workflow_uuid"]) for row in rows]
+    return [(WorkflowId(row["workflow_uuid"]), row["queue_name"]) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
