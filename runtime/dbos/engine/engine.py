@@ -60,7 +60,7 @@ class Engine:
                 services.signals,
                 on_queues=self.queues.wake,
                 on_schedules=self.scheduler.refresh,
-                on_change=self.queues.refresh,
+                on_change=self._on_change,
             )
             if listen
             else None
@@ -141,6 +141,11 @@ class Engine:
     def ready(self) -> bool:
         """Whether this process takes work: it is not draining, and the database answered its last polls."""
         return not self._draining and time.monotonic() - self.queues.last_poll < STALE_POLL_SECONDS + POLL_SECONDS
+
+    def _on_change(self) -> None:
+        """Something was written by somebody: where nothing is told, everybody looks."""
+        self.queues.refresh()
+        self.scheduler.refresh(within=POLL_SECONDS)
 
     def _ended(self, claimed: ClaimedWorkflow) -> None:
         queue = claimed.queue_name

@@ -138,10 +138,10 @@ class Scheduler:
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(within)
 
-    def refresh(self) -> None:
-        """Read the rows again soon: one was changed."""
+    def refresh(self, *, within: float = REFRESH_SECONDS) -> None:
+        """Read the rows again, that many seconds after the last time: one was, or may have been, changed."""
         with self._wake:
-            self._next_load = min(self._next_load, self._loaded + REFRESH_SECONDS)
+            self._next_load = min(self._next_load, self._loaded + within)
             self._wake.notify()
 
     def _declare(self) -> None:
