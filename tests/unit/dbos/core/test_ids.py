@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dbos.core.ids import WorkflowId, check_name, check_text, child_workflow_id
+from dbos.core.ids import WorkflowId, check_name, check_text, check_topic, child_workflow_id
 from dbos.core.outcome import Outcome
 
 
@@ -48,3 +48,14 @@ def test_an_outcome_gives_its_value_or_raises_its_error() -> None:
     assert Outcome(5).unwrap() == 5
     with pytest.raises(KeyError):
         Outcome(error=KeyError("x")).unwrap()
+
+
+@pytest.mark.parametrize("text", ["", " ", "a::b", "__null__topic__", "日本語"])
+def test_a_topic_may_be_blank(text: str) -> None:
+    assert check_topic(text, subject="topic") == text
+
+
+@pytest.mark.parametrize(("value", "kind"), [(None, TypeError), (5, TypeError), ("a\0b", ValueError)])
+def test_a_topic_is_text_that_can_be_stored(value: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="topic: expected text"):
+        check_topic(value, subject="topic")
