@@ -18,7 +18,8 @@ _PICKLE = "gA"
 """How pickles of protocol 4 begin in base64."""
 _UNEQUAL = {
     *("created_at", "updated_at", "dequeued_at", "completed_at", "delay_until_epoch_ms"),
-    *("shard_key", "parent_shard_key"),  # of an edition that is not published
+    *("started_at_epoch_ms", "completed_at_epoch_ms"),
+    *("shard_key", "parent_shard_key", "child_shard_key"),  # of an edition that is not published
 }
 
 
@@ -112,7 +113,7 @@ def _told(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [type(value).__name__, *map(_told, value)]
     if isinstance(value, dict):
-        told = {name: _told(member) for name, member in value.items() if name != "shard_key"}
+        told = {name: _told(member) for name, member in value.items() if name not in _UNEQUAL}
         return told | {"schedule_id": _mark(value["schedule_id"])} if "schedule_id" in value else told
     return value
 

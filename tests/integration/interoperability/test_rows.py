@@ -77,6 +77,7 @@ COMMUNICATION = ("notifications", "workflow_events", "workflow_events_history", 
 COMPARED = [("scenarios", table) for table in TABLES if table not in COMMUNICATION]
 COMPARED += [("communication", table) for table in (*COMMUNICATION, "workflow_status", "workflow_output")]
 COMPARED += [("communication", "operation_outputs")]
+COMPARED += [("managing", table) for table in TABLES if table not in {"running", "notifications"}]
 """What each program leaves."""
 
 

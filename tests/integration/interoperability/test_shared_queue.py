@@ -152,6 +152,48 @@ def test_a_queue_without_limits_is_shared_and_nothing_runs_twice(fleet: Fleet) -
     assert len(fleet.finished("open")) == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "limits", "most"),
+    [
+        ("lanes-1", {"partition_concurrency": 1}, 1),
+        ("lanes-3", {"partition_concurrency": 3}, 3),
+        ("lanes-of-each", {"partition_concurrency": 2, "global_concurrency": 5, "partition_worker_concurrency": 1}, 2),
+    ],
+)
+def test_the_limit_of_a_partition_holds_over_all_workers(
+    fleet: Fleet, name: str, limits: dict[str, Any], most: int
+) -> None:
+    lanes = ["a", "b", "c", "d"]
+    each = [({"queue_partition_key": lane}, [0.03]) for lane in lanes for _ in range(20)]
+    fleet.enqueue(name, "occupy", each)
+    fleet.open(name, worker_concurrency=3, **limits)
+    runs = fleet.finished(name)
+    assert {row["kind"] for row in runs} == {"ours", "theirs"}
+    keys = {
+        row["workflow_uuid"]: row["queue_partition_key"]
+        for row in fleet.database.rows(
+            "SELECT workflow_uuid, queue_partition_key FROM dbos.workflow_status WHERE queue_name = %s", name
+        )
+    }
+    for lane in lanes:
+        assert most_at_once(row for row in runs if keys[row["workflow_uuid"]] == lane) <= most
+    assert most_at_once(runs) <= limits.get("global_concurrency", 3 * 2 * EACH_KIND)
+
+
+def test_starts_in_a_partition_keep_its_rate_over_all_workers(fleet: Fleet) -> None:
+    each = [({"queue_partition_key": lane}, [0.01]) for lane in ("a", "b") for _ in range(6)]
+    fleet.enqueue("lanes-rated", "occupy", each)
+    fleet.open("lanes-rated", partition_limiter={"limit": 2, "period": 1.0})
+    fleet.finished("lanes-rated")
+    rows = fleet.database.rows(
+        "SELECT queue_partition_key AS lane, started_at_epoch_ms AS started FROM dbos.workflow_status"
+        " WHERE queue_name = 'lanes-rated' ORDER BY started_at_epoch_ms"
+    )
+    for lane in ("a", "b"):
+        started = [row["started"] for row in rows if row["lane"] == lane]
+        assert min(later - earlier for earlier, later in zip(started, started[2:], strict=False)) >= 1000
+
+
 def most_at_once(runs: Iterable[Row]) -> int:
     """How many runs there were at one moment, at most."""
     changes = sorted(change for row in runs for change in ((row["at"], 1), (row["ended"], -1)))
