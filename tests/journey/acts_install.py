@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from journey import example
-from journey.databases import create_databases
+from journey.databases import create_databases, drop_databases
 from journey.images import provide_images
 from journey.stage import CHART, CRDS, OPERATOR_SELECTOR, RELEASE, Stage, is_ready
 
@@ -17,6 +17,7 @@ def images(stage: Stage) -> None:
     """The images are in the cluster."""
     provide_images(stage.settings, stage.show)
     stage.client.start(stage.settings.worker_image)
+    drop_databases(stage.client, stage.settings.database_url, stage.earlier_runs)
     create_databases(stage.client, stage.settings.database_url, [stage.database_url, stage.default_database_url])
     stage.show.note("a pod reaches PostgreSQL; this run has a database of its own there")
 

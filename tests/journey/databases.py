@@ -9,10 +9,12 @@ from sqlalchemy.engine import make_url
 from journey.client import ClientError, PodClient
 from journey.settings import SettingsError
 
+SUFFIXES = ("", "_default")
 
-def url_of(server: str, suffix: str) -> str:
+
+def url_of(server: str, run: str, suffix: str = "") -> str:
     """The URL of a run's database, with user, password and options of the server's URL."""
-    return make_url(server).set(database=f"dbos_e2e_{suffix}").render_as_string(hide_password=False)
+    return make_url(server).set(database=f"dbos_e2e_{run}{suffix}").render_as_string(hide_password=False)
 
 
 def create_databases(client: PodClient, server: str, urls: Collection[str]) -> None:
@@ -26,8 +28,9 @@ def create_databases(client: PodClient, server: str, urls: Collection[str]) -> N
             ) from error
 
 
-def drop_databases(client: PodClient, server: str, suffixes: Collection[str]) -> None:
-    """Drop databases, with whoever is still connected."""
-    for suffix in suffixes:
-        name = make_url(url_of(server, suffix)).database
-        client.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', url=server)
+def drop_databases(client: PodClient, server: str, runs: Collection[str]) -> None:
+    """Drop the databases of runs, as far as they are there, with whoever is still connected."""
+    for run in sorted(runs):
+        for suffix in SUFFIXES:
+            name = make_url(url_of(server, run, suffix)).database
+            client.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', url=server)

@@ -31,7 +31,7 @@ _LABELS = {
 def opened_stage(settings: Settings, show: Show, kubectl: Path, helm: Path) -> Iterator[Stage]:
     """The stage of one run; what it made is removed afterwards, unless it is to be kept."""
     cluster = Kubectl(kubectl, settings.kubeconfig)
-    remove_leftovers(cluster, show)
+    earlier = remove_leftovers(cluster, show)
     run = secrets.token_hex(3)
     name = f"{PREFIX}{run}"
     example_kubectl, operator = cluster.in_namespace(name), cluster.in_namespace(f"{name}-operator")
@@ -63,20 +63,26 @@ def opened_stage(settings: Settings, show: Show, kubectl: Path, helm: Path) -> I
             client=client,
             loader=loader,
             database_url=client.database_url,
-            default_database_url=url_of(settings.database_url, f"{run}_default"),
+            default_database_url=url_of(settings.database_url, run, "_default"),
+            earlier_runs=earlier,
             pods=watched[0],
             deployments=watched[1],
             operator_pods=watched[2],
         )
 
 
-def remove_leftovers(cluster: Kubectl, show: Show) -> None:
-    """Remove what an earlier run kept or could not remove; refuse a cluster where the kinds belong to others."""
+def remove_leftovers(cluster: Kubectl, show: Show) -> set[str]:
+    """Remove what earlier runs kept or could not remove; their names, for the databases that they may have left.
+
+    A cluster where the kinds belong to others is refused.
+    """
+    runs = set()
     names = cluster.get("namespaces", "--selector", "app.kubernetes.io/managed-by=dbos-e2e")
     for namespace in (each["metadata"]["name"] for each in names):
         show.tell(f"removing namespace {namespace} of an earlier run")
         _let_go(cluster.in_namespace(namespace))
         cluster("delete", "namespace", namespace, "--timeout=180s", timeout=200)
+        runs.add(namespace.removeprefix(PREFIX).removesuffix("-operator"))
     for crd in cluster.get("crds"):
         if crd["metadata"]["name"] not in CRDS:
             continue
@@ -87,7 +93,8 @@ def remove_leftovers(cluster: Kubectl, show: Show) -> None:
                 "Use one without them: the journey installs, upgrades and removes them"
             )
         _remove_cluster_objects(cluster)
-        return
+        break
+    return runs
 
 
 def _remove(cluster: Kubectl, client: PodClient, settings: Settings, show: Show, run: str) -> None:
@@ -97,7 +104,7 @@ def _remove(cluster: Kubectl, client: PodClient, settings: Settings, show: Show,
     example_kubectl = cluster.in_namespace(name)
     try:
         example_kubectl("delete", "deployments", "--all", "--timeout=90s", timeout=100)
-        drop_databases(client, settings.database_url, [run, f"{run}_default"])
+        drop_databases(client, settings.database_url, [run])
     except (KubectlError, ClientError, ConnectionLostError) as error:
         show.tell(f"the databases of this run stay: {error}")
     client.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import traceback
 from collections.abc import Mapping
 
@@ -37,6 +39,7 @@ ACTS: Acts = (
 def run_journey(environ: Mapping[str, str]) -> int:
     """Run every act in order, up to the first one that fails: 0 passed, 1 failed, 2 something is missing."""
     show = Show(total=len(ACTS))
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # as Ctrl-C: what was made is removed
     try:
         settings = read_settings(environ)
         with opened_stage(settings, show, find_kubectl(environ, show.tell), find_helm(environ, show.tell)) as stage:

@@ -57,6 +57,8 @@ class Stage:
     """Of this run's own database, as pods reach it."""
     default_database_url: str
     """Of another one, for the chart's default database."""
+    earlier_runs: set[str]
+    """Whose namespaces were found and removed."""
     pods: Watch
     deployments: Watch
     operator_pods: Watch
