@@ -113,7 +113,7 @@ class Debouncer(Generic[P, R]):
         self, services: Services, key: str, period: float, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Plan[WorkflowId]:
         asked = Debounce(
-            key=check_topic(key, subject="debounce_key"),
+            key=check_key(key),
             period_seconds=check_period(period),
             timeout_seconds=self._timeout,
             queue=self._queue,
@@ -175,7 +175,7 @@ class DebouncerClient:
         if self._application is not None:
             record = replace(record, application_name=self._application)
         asked = Debounce(
-            key=check_topic(key, subject="debounce_key"),
+            key=check_key(key),
             period_seconds=check_period(period),
             timeout_seconds=self._timeout,
             queue=self._options["queue_name"],
@@ -190,6 +190,13 @@ def queue_name_of(queue: Queue | str | None) -> str | None:
     if isinstance(queue, Queue):
         return queue.name
     raise TypeError(f"queue: expected a Queue or its name, got {type(queue).__name__}")
+
+
+def check_key(key: object) -> str:
+    """The key of a debouncer; a number stands for its digits, as user IDs do. Raises TypeError or ValueError."""
+    if isinstance(key, int) and not isinstance(key, bool):
+        return str(key)
+    return check_topic(key, subject="debounce_key")
 
 
 def check_period(period: float) -> float:

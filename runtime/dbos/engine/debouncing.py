@@ -14,7 +14,7 @@ from dbos._error import DBOSException, DBOSQueueDeduplicatedError
 from dbos.core.ids import INTERNAL_QUEUE, WorkflowId, check_name
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.commands import enqueue_as
-from dbos.engine.context import EnqueueSettings, enqueue_settings, take_pending_id
+from dbos.engine.context import EnqueueSettings, PendingId, enqueue_settings, pending_id, take_pending_id
 from dbos.engine.operations import operate
 from dbos.engine.plan import Plan, Read, Transact, Wait
 from dbos.engine.registry import Call
@@ -49,7 +49,7 @@ def debounce(services: Services, call: Call, asked: Debounce) -> Plan[WorkflowId
     when something else holds the key, and DBOSException for options that a debouncer sets itself and for a
     queue that is not there.
     """
-    _check_settings(enqueue_settings.get())
+    _check_context(enqueue_settings.get(), pending_id.get())
     yield from _check_queue(asked.queue)
     given_id = take_pending_id()
     serialization = call.workflow.serialization or services.serialization
@@ -132,9 +132,16 @@ _OWN_OPTIONS: dict[str, tuple[str | None, str]] = {
 }
 
 
-def _check_settings(settings: EnqueueSettings | None) -> None:
-    if settings is not None:
-        refuse_options(**{name: getattr(settings, name, None) for name in _OWN_OPTIONS})
+def _check_context(settings: EnqueueSettings | None, pending: PendingId | None) -> None:
+    given = settings or EnqueueSettings()
+    refuse_options(
+        deduplication_id=given.deduplication_id,
+        delay_seconds=given.delay_seconds,
+        priority=given.priority,
+        queue_partition_key=given.partition_key,
+        duplication_policy=given.duplication_policy,
+        workflow_id_reuse_policy=None if pending is None or pending.taken else pending.reuse,
+    )
 
 
 def _check_queue(queue: str) -> Plan[None]:

@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from dbos import DBOS, DBOSClient, Debouncer, DebouncerClient, Queue, SetEnqueueOptions, SetWorkflowID
+from dbos import (
+    DBOS,
+    DBOSClient,
+    Debouncer,
+    DebouncerClient,
+    Queue,
+    SetEnqueueOptions,
+    SetWorkflowAttributes,
+    SetWorkflowID,
+    SetWorkflowTimeout,
+)
 from dbos.error import DBOSException, DBOSQueueDeduplicatedError, DBOSWorkflowFunctionNotFoundError
 from integration.runtime.conftest import Launch
 from support.bystander import Bystander
@@ -61,8 +71,8 @@ def test_calls_of_one_key_share_a_run_with_the_last_arguments(launch: Launch, de
     debouncer = Debouncer.create(process)
     first = debounce(debouncer, "user", LONG, 1)
     assert debounce(debouncer, "user", LONG, 2, more="m") == first
-    other = debounce(debouncer, "another", LONG, 9)
-    assert other != first
+    other = debounce(debouncer, 7, LONG, 9)
+    assert debounce(debouncer, "7", LONG, 9) == other != first
     assert debounce(debouncer, "user", 0.1, 3, more="n", result=True) == [3, "n"]
     again = debounce(debouncer, "user", 0.1, 4)
     assert again not in {first, other}
@@ -143,6 +153,42 @@ def test_a_given_id_is_that_of_the_first_call(launch: Launch, debounce: Debounce
         assert debounce(debouncer, "k", LONG, 1) == "given"
 
 
+def test_an_id_that_must_be_new_is_refused(
+    launch: Launch, debounce: Debounce, process: Any, client: DBOSClient
+) -> None:
+    launch()
+    with (
+        SetWorkflowID("given", workflow_id_reuse_policy="reject"),
+        pytest.raises(DBOSException, match="takes no workflow_id_reuse_policy='reject'"),
+    ):
+        debounce(Debouncer.create(process), "k", LONG, 1)
+    options: Any = {"workflow_name": "process", "queue_name": "work", "workflow_id_reuse_policy": "reject"}
+    with pytest.raises(DBOSException, match="takes no workflow_id_reuse_policy='reject'"):
+        debounce(DebouncerClient(client, options), "k", LONG, 1)
+
+
+def test_the_run_has_timeout_and_attributes_of_the_first_call_and_no_deadline_of_its_caller(
+    launch: Launch, debounce: Debounce, process: Any, sql: Bystander
+) -> None:
+    debouncer = Debouncer.create(process)
+
+    @DBOS.workflow(name="parent")
+    def parent() -> str:
+        return debouncer.debounce("inner", LONG, 1).workflow_id
+
+    launch()
+    with SetWorkflowTimeout(60), SetWorkflowAttributes({"of": "first"}):
+        workflow_id = debounce(debouncer, "k", LONG, 1)
+    with SetWorkflowTimeout(90), SetWorkflowAttributes({"of": "second"}):
+        debounce(debouncer, "k", LONG, 2)
+    status = DBOS.retrieve_workflow(workflow_id).get_status()
+    assert (status.workflow_timeout_ms, status.attributes) == (60_000, {"of": "first"})
+    assert status.workflow_deadline_epoch_ms is None
+    with SetWorkflowTimeout(60):
+        inner = parent()
+    assert _row(sql, inner)["workflow_deadline_epoch_ms"] is None
+
+
 def test_a_version_can_be_asked_for(launch: Launch, debounce: Debounce, process: Any, sql: Bystander) -> None:
     launch()
     with SetEnqueueOptions(app_version="v9"):
@@ -157,7 +203,13 @@ def test_a_version_can_be_asked_for(launch: Launch, debounce: Debounce, process:
 
 @pytest.mark.parametrize(
     "options",
-    [{"deduplication_id": "d"}, {"delay_seconds": 1}, {"priority": 1}, {"duplication_policy": "return-existing"}],
+    [
+        {"deduplication_id": "d"},
+        {"delay_seconds": 1},
+        {"priority": 1},
+        {"queue_partition_key": "p"},
+        {"duplication_policy": "return-existing"},
+    ],
 )
 def test_options_that_a_debouncer_sets_itself_are_refused(
     launch: Launch, debounce: Debounce, process: Any, options: dict[str, Any], client: DBOSClient
@@ -235,7 +287,8 @@ def test_methods_and_strangers_cannot_be_debounced() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((7, 1.0, 1), TypeError, "debounce_key: expected text"),
+        ((None, 1.0, 1), TypeError, "debounce_key: expected text"),
+        ((True, 1.0, 1), TypeError, "debounce_key: expected text"),
         (("k", -1, 1), ValueError, "debounce_period_sec: expected 0 to"),
         (("k", "soon", 1), TypeError, "debounce_period_sec: expected seconds"),
         (("k", None, 1), TypeError, "debounce_period_sec: expected seconds"),
