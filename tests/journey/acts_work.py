@@ -6,7 +6,9 @@ import time
 from datetime import datetime
 
 from journey import evidence, example
+from journey.figures import add_up
 from journey.stage import GENEROUS, Stage, pods_of_workers, workers_of
+from support.waiting import eventually
 
 
 def from_zero_to_zero(stage: Stage) -> None:
@@ -16,6 +18,13 @@ def from_zero_to_zero(stage: Stage) -> None:
     stage.kubectl.apply(example.rendered(stage.manifests["schedule"]))
     run = stage.until_runs(1)[0]
     stage.show.note(f"{run.workflow_id} is there, with {len(pods_of_workers(stage.pods.objects))} workers")
+    figures = stage.url_of_service("metrics", "/metrics")
+    eventually(
+        lambda: add_up(stage.scrape(figures), "dbos_operator_schedule_fired_total"),
+        bool,
+        within=GENEROUS,
+        what="run in the operator's metrics",
+    )
     stage.pods.until(lambda pods: len(workers_of(pods)) > 1, within=GENEROUS, what="several workers")
     created = min(each.object["metadata"]["creationTimestamp"] for each in stage.pods.changes_since(began))
     due = evidence.due_time(run, example.SCHEDULE)
