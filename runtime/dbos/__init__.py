@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from dbos.core.statuses import WorkflowStatusString
     from dbos.engine.schedules import WorkflowSchedule
     from dbos.engine.versions import VersionInfo
+    from dbos.serialization.custom import DBOSPortableJSONSerializer, Serializer
+    from dbos.serialization.validation import make_pydantic_args_validator, pydantic_args_validator
 
 _HOMES = {
     "DuplicationPolicy": "dbos.api.options",
@@ -68,6 +70,10 @@ _HOMES = {
     "WorkflowSchedule": "dbos.engine.schedules",
     "WorkflowStatus": "dbos._sys_db",
     "WorkflowStatusString": "dbos.core.statuses",
+    "DBOSPortableJSONSerializer": "dbos.serialization.custom",
+    "Serializer": "dbos.serialization.custom",
+    "make_pydantic_args_validator": "dbos.serialization.validation",
+    "pydantic_args_validator": "dbos.serialization.validation",
 }
 
 __all__ = [
@@ -78,6 +84,7 @@ __all__ = [
     "DBOSConfiguredInstance",
     "DBOSContextEnsure",
     "DBOSContextSetAuth",
+    "DBOSPortableJSONSerializer",
     "Debouncer",
     "DebouncerClient",
     "DuplicationPolicy",
@@ -87,6 +94,7 @@ __all__ = [
     "QueueRateLimit",
     "ScheduleInput",
     "SendMessage",
+    "Serializer",
     "SetEnqueueOptions",
     "SetWorkflowAttributes",
     "SetWorkflowID",
@@ -103,6 +111,8 @@ __all__ = [
     "WorkflowStatus",
     "WorkflowStatusString",
     "error",
+    "make_pydantic_args_validator",
+    "pydantic_args_validator",
 ]
 
 

@@ -29,6 +29,7 @@ from dbos.engine.services import Rechecks, Services
 from dbos.engine.waiting import Signals
 from dbos.engine.wakeups import CHANNEL, Listener, make_listener, payloads, schedule_news
 from dbos.engine.watch import OwnershipWatch
+from dbos.serialization.custom import Serializer, add_serializer
 from dbos.store.backend import DatabaseSettings
 from dbos.store.database import SystemDatabase
 from dbos.store.dequeue import Claimant
@@ -52,6 +53,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
         system_database_url: str | None = None,
         system_database_engine: SQLAlchemyEngine | None = None,
         dbos_system_schema: str = "dbos",
+        serializer: Serializer | None = None,
         system_database_pool_size: int | None = None,
         use_listen_notify: bool = False,
         application_name: str | None = None,
@@ -63,6 +65,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
         With `use_listen_notify` results are awaited without polling. `application_name` is written into
         what is enqueued and narrows listings; without one any application of the database may take it.
         Listings end after `observability_query_timeout_sec` (default 30; 0: never) in DBOSQueryTimeoutError.
+        `serializer` is the one of the application, as in its configuration (default: pickle).
         With `retry_connection_errors=False` a lost connection raises instead of being tried again.
         Raises DBOSInitializationError for a database that cannot be used.
         """
@@ -87,7 +90,11 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
             key = "system_database_url" if system_database_engine is None else "system_database_engine"
             raise DBOSInitializationError(f"{key}: {error}") from error
         self._application = application_name
-        self._services = self._make_services(dbos_system_schema, listens=use_listen_notify)
+        try:
+            serialization = add_serializer(serializer)
+        except TypeError as error:
+            raise DBOSInitializationError(f"serializer: {error}") from error
+        self._services = self._make_services(dbos_system_schema, serialization, listens=use_listen_notify)
         self._listener: Listener | FileWatch | None = None
         try:
             self._database.prepare()
@@ -183,7 +190,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
         """What enqueue stores. Raises TypeError or ValueError naming an option."""
         return new_record(options, args, kwargs, self._services.serialization, self._application)
 
-    def _make_services(self, schema: str, *, listens: bool) -> Services:
+    def _make_services(self, schema: str, serialization: str, *, listens: bool) -> Services:
         writer = GroupCommitWriter(
             self._database.source,
             channel=CHANNEL,
@@ -200,6 +207,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
             claimant=Claimant(executor_id=ExecutorId(""), application=self._application or "", version=""),
             application_id="",
             records_steps=False,
+            serialization=serialization,
             wake_queue=lambda queue: writer.announce(queue=queue),
             schedules_changed=lambda: writer.announce(topic=(CHANNEL, schedule_news(schema))),
         )

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
+from dbos._serialization import WorkflowSerializationFormat
 from dbos.api.calls import is_coroutine_function, wrap_step, wrap_workflow
 from dbos.api.classes import take_required_roles
 from dbos.api.runtime import registry
 from dbos.core.retry import RetryPolicy
+from dbos.engine.places import check_format
 from dbos.engine.registry import (
     DEFAULT_MAX_RECOVERY_ATTEMPTS,
     StepFunction,
     WorkflowFunction,
     step_workflow_name,
 )
+from dbos.serialization.encoding import PORTABLE_JSON, PY_PICKLE
+from dbos.serialization.validation import ValidateArgs, make_pydantic_args_validator, pydantic_args_validator
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,15 +29,24 @@ class Decorators:
 
     @staticmethod
     def workflow(
-        *, name: str | None = None, max_recovery_attempts: int | None = DEFAULT_MAX_RECOVERY_ATTEMPTS
+        *,
+        name: str | None = None,
+        max_recovery_attempts: int | None = DEFAULT_MAX_RECOVERY_ATTEMPTS,
+        serialization_type: WorkflowSerializationFormat | None = None,
+        validate_args: ValidateArgs | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Make a function a workflow: durable, and resumed after its last step when its process dies.
 
         `name` (default: the function's qualified name) is what rows and other languages call it.
         `max_recovery_attempts` (None: no bound) is how often it is started again before it becomes a dead
         letter. The function must call the same steps in the same order each time.
+
+        `serialization_type` is the format of its arguments and outcome: PORTABLE for every language, NATIVE for
+        Python. `validate_args(args, kwargs)` gives the arguments of a run that comes from a queue, or raises:
+        then the run ends in ERROR. `pydantic_args_validator` makes one from the annotations.
         """
         _check_attempts(max_recovery_attempts)
+        serialization = _format_of(check_format(serialization_type))
 
         def decorate(func: Callable[P, R]) -> Callable[P, R]:
             registered = name or func.__qualname__
@@ -42,6 +55,8 @@ class Decorators:
                 function=take_required_roles(func, registered),
                 is_async=is_coroutine_function(func),
                 max_recovery_attempts=max_recovery_attempts,
+                serialization=serialization,
+                validate_args=_validator(func, validate_args),
             )
             registry.add_workflow(workflow)
             return wrap_workflow(workflow)
@@ -116,3 +131,21 @@ def _as_workflow(step: StepFunction) -> tuple[WorkflowFunction, Callable[..., An
 def _check_attempts(attempts: int | None) -> None:
     if attempts is not None and (isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 0):
         raise ValueError(f"max_recovery_attempts: expected 0 or more, or None, got {attempts!r}")
+
+
+def _format_of(asked: WorkflowSerializationFormat) -> str | None:
+    match asked:
+        case WorkflowSerializationFormat.PORTABLE:
+            return PORTABLE_JSON
+        case WorkflowSerializationFormat.NATIVE:
+            return PY_PICKLE
+        case _:
+            return None
+
+
+def _validator(func: Callable[..., Any], asked: ValidateArgs | None) -> ValidateArgs | None:
+    if asked is pydantic_args_validator:
+        return make_pydantic_args_validator(func)
+    if asked is not None and not callable(asked):
+        raise TypeError(f"validate_args: expected a function of args and kwargs, got {asked!r}")
+    return asked

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from dbos._error import DBOSException, DBOSInitializationError
+from dbos.api.admin_calls import AdminCalls
 from dbos.config.settings import Settings
 from dbos.config.sources import load_settings
 from dbos.core.ids import ExecutorId
@@ -21,9 +22,12 @@ from dbos.engine.services import Rechecks, Services
 from dbos.engine.waiting import Signals
 from dbos.engine.wakeups import CHANNEL, payloads, schedule_news
 from dbos.engine.watch import OwnershipWatch
+from dbos.observability.admin_server import AdminServer
 from dbos.observability.endpoint import MetricsEndpoint
 from dbos.observability.logs import configure_logging
 from dbos.observability.metrics import RuntimeMetrics
+from dbos.serialization.custom import add_serializer
+from dbos.serialization.decoding import read_unnamed_as
 from dbos.store.backend import DatabaseSettings
 from dbos.store.database import SystemDatabase
 from dbos.store.dequeue import Claimant
@@ -44,11 +48,19 @@ class Application:
     """An application between its configuration and its destruction."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.settings = load_settings(config, os.environ, database_url=process.fallback_database_url)
+        self.settings = load_settings(
+            config, os.environ, database_url=process.fallback_database_url, admin_server=process.admin_server
+        )
         self.engine: Engine | None = None
         self._endpoint: MetricsEndpoint | None = None
+        self._admin: AdminServer | None = None
         self._lock = threading.Lock()
         configure_logging(self.settings.log_level)
+        try:
+            self._serialization = add_serializer(self.settings.serializer)
+        except TypeError as error:
+            raise DBOSInitializationError(f"serializer: {error}") from error
+        read_unnamed_as(self._serialization)
 
     def launch(self) -> None:
         """Open the system database, recover, serve. A second launch is a warning.
@@ -72,6 +84,7 @@ class Application:
                 self._endpoint = self._make_endpoint(engine)
                 self.engine = engine  # workflows begin before start() returns, and their steps look for it
                 engine.start()
+                self._admin = self._make_admin_server(engine)
             except BaseException:
                 self.engine = None
                 services.writer.stop()
@@ -101,6 +114,11 @@ class Application:
     def metrics_address(self) -> str | None:
         """Where metrics are served, as `host:port`."""
         return None if self._endpoint is None else self._endpoint.address
+
+    @property
+    def admin_address(self) -> str | None:
+        """Where the admin server listens, as `host:port`."""
+        return None if self._admin is None else self._admin.address
 
     def _make_services(self) -> Services:
         settings, options = self.settings, self.settings.database
@@ -135,6 +153,7 @@ class Application:
             writer=writer,
             claimant=claimant,
             application_id=settings.application_id,
+            serialization=self._serialization,
             signals=signals,
             watch=OwnershipWatch(database, signals),
             rechecks=Rechecks(SAFETY_SECONDS if options.use_listen_notify else polling, polling),
@@ -156,7 +175,25 @@ class Application:
                 f"metrics_port: cannot listen on {options.host}:{options.port}: {error.strerror or error}"
             ) from error
 
+    def _make_admin_server(self, engine: Engine) -> AdminServer | None:
+        port = self.settings.admin.port
+        if port is None:
+            return None
+        try:
+            return AdminServer(AdminCalls(engine), port=port)
+        except OSError as error:
+            logger.warning(
+                "The admin server cannot listen on port %d (%s), everything else works; "
+                "choose another admin_port, or run_admin_server=False",
+                port,
+                error.strerror or error,
+            )
+            return None
+
     def _close_endpoint(self) -> None:
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
         if self._endpoint is not None:
             self._endpoint.close()
             self._endpoint = None
@@ -168,6 +205,8 @@ class _Process:
     application: Application | None = None
     fallback_database_url: str | None = None
     """The database of an application whose configuration names none; `dbos worker` sets it."""
+    admin_server: bool = True
+    """Whether the admin server runs where the configuration does not say; not under `dbos worker`."""
 
 
 process = _Process()

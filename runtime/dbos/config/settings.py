@@ -70,6 +70,17 @@ class MetricsOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdminOptions:
+    """Where the admin server listens; no port, no server."""
+
+    port: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.port is not None and not 0 <= self.port <= 65535:
+            raise refuse("admin_port", self.port, expected="a port from 0 to 65535")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that `DBOS(config=…)` decides."""
 
@@ -80,10 +91,13 @@ class Settings:
     """None: a hash of the registered code."""
     application_id: str = ""
     log_level: str = "INFO"
+    serializer: Any = None
+    """The application's own Serializer; None: pickle."""
     max_executor_threads: int | None = None
     scheduler_polling_seconds: float = 30.0
     """How often the rows of schedules are read, unless one is known to have changed."""
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
+    admin: AdminOptions = field(default_factory=AdminOptions)
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
 
     def __post_init__(self) -> None:

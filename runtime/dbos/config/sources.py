@@ -9,11 +9,12 @@ from typing import Any, TypedDict, TypeVar
 from sqlalchemy import Engine
 
 from dbos._error import DBOSInitializationError
-from dbos.config.settings import DatabaseOptions, MetricsOptions, NotificationOptions, Settings, refuse
+from dbos.config.settings import AdminOptions, DatabaseOptions, MetricsOptions, NotificationOptions, Settings, refuse
 
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
 
+ADMIN_PORT = 3001
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -34,11 +35,14 @@ class DBOSConfig(TypedDict, total=False):
     | `observability_query_timeout_sec` | 30; how long a listing may take, 0: no bound |
     | `application_version` | `DBOS__APPVERSION`, else a hash of the code |
     | `executor_id` | `DBOS__VMID`, else `local` |
+    | `serializer` | pickle; a Serializer of your own, or DBOSPortableJSONSerializer() |
     | `log_level` | `INFO` |
     | `scheduler_polling_interval_sec` | 30: how often schedules that others changed are read |
     | `max_executor_threads` | None: as many as block |
     | `metrics_port` | `DBOS_METRICS_PORT`, else no endpoint; 0 picks a free port |
     | `metrics_host` | `DBOS_METRICS_HOST`, else `0.0.0.0` |
+    | `run_admin_server` | True: serve the admin routes to this machine; under `dbos worker` only if asked for |
+    | `admin_port` | 3001; 0 picks a free port |
     """
 
     name: str
@@ -53,19 +57,27 @@ class DBOSConfig(TypedDict, total=False):
     observability_query_timeout_sec: float | None
     application_version: str | None
     executor_id: str | None
+    serializer: Any
     log_level: str | None
     scheduler_polling_interval_sec: float | None
     max_executor_threads: int | None
     metrics_port: int | None
     metrics_host: str | None
+    run_admin_server: bool | None
+    admin_port: int | None
 
 
 def load_settings(
-    config: Mapping[str, Any], environment: Mapping[str, str], *, database_url: str | None = None
+    config: Mapping[str, Any],
+    environment: Mapping[str, str],
+    *,
+    database_url: str | None = None,
+    admin_server: bool = True,
 ) -> Settings:
     """The settings of a configuration; what it leaves out comes from the environment, then from defaults.
 
-    `database_url` is for a configuration that names no database.
+    `database_url` is for a configuration that names no database, `admin_server` whether the admin server
+    runs for one that does not say.
 
     Unknown keys are named in a warning. Raises DBOSInitializationError naming the key, what was
     expected and what was given.
@@ -95,17 +107,25 @@ def load_settings(
         application_version=_take(config, "application_version", str) or environment.get("DBOS__APPVERSION") or None,
         application_id=environment.get("DBOS__APPID", ""),
         log_level=level,
+        serializer=config.get("serializer"),
         max_executor_threads=_take(config, "max_executor_threads", int),
         scheduler_polling_seconds=_or(_seconds(config, "scheduler_polling_interval_sec"), 30.0),
         metrics=MetricsOptions(
             port=_or(_take(config, "metrics_port", int), _port(environment)),
             host=_take(config, "metrics_host", str) or environment.get("DBOS_METRICS_HOST") or MetricsOptions().host,
         ),
+        admin=_admin(config, default=admin_server),
         notifications=NotificationOptions(
             polling_seconds=_or(_seconds(config, "notification_listener_polling_interval_sec"), 1.0),
             coalesce_seconds=_or(_seconds(config, "notification_coalesce_sec"), 0.01),
         ),
     )
+
+
+def _admin(config: Mapping[str, Any], *, default: bool) -> AdminOptions:
+    port = _take(config, "admin_port", int)
+    wanted = _or(_take(config, "run_admin_server", bool), default or port is not None)
+    return AdminOptions(port=_or(port, ADMIN_PORT) if wanted else None)
 
 
 def _port(environment: Mapping[str, str]) -> int | None:

@@ -196,11 +196,14 @@ class Executor:
         function = self._registry.workflows[claimed.name]
         if (yield from self._is_dead_letter(claimed, function)):
             return None
-        execution = _execution_of(claimed)
+        execution = _execution_of(claimed, self._services.serialization)
         try:
             call = self._call_of(claimed, function)
         except UndecodableError as error:
             return self._undecodable(claimed, execution, error)
+        except Exception as error:  # noqa: BLE001 -- a validator of the application's raises anything
+            outcome = Outcome(error=error)
+            return execution, outcome_record(execution, outcome), outcome
         if claimed.replayed:
             yield from load_checkpoints(execution)
         waited = max(0, claimed.started_at_ms - claimed.enqueued_at_ms) / 1000
@@ -210,7 +213,7 @@ class Executor:
 
     def _call_of(self, claimed: ClaimedWorkflow, function: WorkflowFunction) -> Call:
         target = self._registry.target_of(claimed.name, claimed.class_name, claimed.config_name)
-        args, kwargs = decode_inputs(claimed.inputs, claimed.serialization)
+        args, kwargs = decode_inputs(claimed.inputs, claimed.serialization or self._services.serialization)
         call = Call(
             workflow=function,
             args=args,
@@ -218,6 +221,9 @@ class Executor:
             target=target,
             required_roles=self._registry.roles.get(claimed.name, ()),
         )
+        if function.validate_args is not None:
+            args, kwargs = function.validate_args(args, kwargs)
+            return replace(call, args=tuple(args), kwargs=dict(kwargs))
         if claimed.serialization != PORTABLE_JSON:
             return call
         received, kwargs = restore_times(function.function, call.received, kwargs)
@@ -303,12 +309,12 @@ class Executor:
                 self._quiet.notify_all()
 
 
-def _execution_of(claimed: ClaimedWorkflow) -> Execution:
+def _execution_of(claimed: ClaimedWorkflow, serialization: str) -> Execution:
     return Execution(
         workflow_id=claimed.workflow_id,
         owner=claimed.owner,
         name=claimed.name,
-        serialization=claimed.serialization,
+        serialization=claimed.serialization or serialization,
         queue_name=claimed.queue_name,
         authentication=authentication_of_row(claimed.authenticated_user, claimed.authenticated_roles),
         deadline_ms=claimed.deadline_ms,

@@ -14,6 +14,7 @@ from dbos.core.ids import STEP_WORKFLOW_PREFIX, check_name
 from dbos.core.limits import MAX_SECONDS, QueueLimits
 from dbos.core.retry import RetryPolicy
 from dbos.engine.targets import Target, Targets
+from dbos.serialization.validation import ValidateArgs
 
 logger = logging.getLogger("dbos")
 
@@ -29,6 +30,7 @@ class WorkflowFunction:
     is_async: bool
     max_recovery_attempts: int | None = DEFAULT_MAX_RECOVERY_ATTEMPTS
     serialization: str | None = None
+    validate_args: ValidateArgs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dbos._serialization import PortableWorkflowError
@@ -23,17 +23,44 @@ class UndecodableError(ValueError):
         return (ValueError, (str(self),))
 
 
+_READERS: dict[str, Callable[[str], Any]] = {}
+
+
+class _Unnamed:
+    """How rows that name no format are read in this process."""
+
+    serialization = PY_PICKLE
+
+
+def read_unnamed_as(serialization: str) -> None:
+    """Read rows that name no format as this application writes: what schedules and other clients store."""
+    _Unnamed.serialization = serialization
+
+
+def add_reader(name: str, read: Callable[[str], Any]) -> None:
+    """Make a format known by the name that rows give it."""
+    _READERS[name] = read
+
+
 def decode_value(text: str | None, serialization: str | None) -> Any:
     """The value of a stored text; None for NULL. Raises UndecodableError naming the format."""
     if text is None:
         return None
-    match serialization or PY_PICKLE:
+    match serialization or _Unnamed.serialization:
         case "py_pickle":
             return _unpickle(text)
         case "portable_json":
             return _parse(text)
         case other:
-            raise UndecodableError(f"the format {other!r} is not available in this process")
+            read = _READERS.get(other)
+            if read is None:
+                raise UndecodableError(f"the format {other!r} is not available in this process")
+            try:
+                return read(text)
+            except Exception as error:
+                raise UndecodableError(
+                    f"the serializer {other!r} cannot read it: {type(error).__name__}: {error}"
+                ) from error
 
 
 def decode_inputs(text: str | None, serialization: str | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -54,15 +81,15 @@ def decode_inputs(text: str | None, serialization: str | None) -> tuple[tuple[An
 def decode_error(text: str, serialization: str | None) -> BaseException:
     """The exception that a workflow or step recorded. Raises UndecodableError."""
     value = decode_value(text, serialization)
-    if serialization == PORTABLE_JSON:
-        if not isinstance(value, Mapping):
-            raise UndecodableError(f"expected an error object, got {type(value).__name__}")
-        return PortableWorkflowError(
-            str(value.get("message")), str(value.get("name")), value.get("code"), value.get("data")
-        )
-    if not isinstance(value, BaseException):
+    if isinstance(value, BaseException):
+        return value
+    if (serialization or _Unnamed.serialization) == PY_PICKLE:
         raise UndecodableError(f"expected an exception, got {type(value).__name__}")
-    return value
+    if not isinstance(value, Mapping) or "message" not in value:
+        raise UndecodableError(f"expected an error object, got {type(value).__name__}")
+    return PortableWorkflowError(
+        str(value.get("message")), str(value.get("name")), value.get("code"), value.get("data")
+    )
 
 
 def _unpickle(text: str) -> Any:

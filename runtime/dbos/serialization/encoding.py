@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pickle import dumps
@@ -20,6 +20,28 @@ PORTABLE_JSON: Final = "portable_json"
 _CODES: Final = ("code", "error_code", "errno", "status", "status_code")
 _DATA: Final = ("data", "details", "payload", "extra", "meta", "metadata")
 _ABSENT: Final = object()
+
+
+_WRITERS: Final[dict[str, Callable[[Any], str]]] = {}
+
+
+def add_writer(name: str, write: Callable[[Any], str]) -> None:
+    """Make a format known by the name that rows give it."""
+    _WRITERS[name] = write
+
+
+def can_write(serialization: str | None) -> bool:
+    """Whether this process has a format."""
+    return serialization in {None, PY_PICKLE, PORTABLE_JSON} or serialization in _WRITERS
+
+
+def portable_error(error: BaseException) -> dict[str, Any]:
+    """What portable JSON tells of an exception: its name, message and code, and the data that it carries."""
+    told: dict[str, Any] = {"name": type(error).__name__, "message": str(error), "code": _code_of(error)}
+    data = _data_of(error)
+    if data is not _ABSENT:
+        told["data"] = data
+    return told
 
 
 def encode_value(value: Any, serialization: str | None) -> str:
@@ -35,7 +57,10 @@ def encode_value(value: Any, serialization: str | None) -> str:
         case "portable_json":
             return _json(_portable(value))
         case other:
-            raise ValueError(f"expected the format {PY_PICKLE} or {PORTABLE_JSON}, got {other!r}")
+            write = _WRITERS.get(other)
+            if write is None:
+                raise ValueError(f"expected the format {PY_PICKLE} or {PORTABLE_JSON}, got {other!r}")
+            return write(value)
 
 
 def encode_inputs(args: Sequence[Any], kwargs: Mapping[str, Any], serialization: str | None) -> str:
@@ -49,11 +74,7 @@ def encode_error(error: BaseException, serialization: str | None) -> str:
     """An exception as stored text: the pickled object, or a portable object that tells name, message and code."""
     if serialization != PORTABLE_JSON:
         return encode_value(error, serialization)
-    told = {"name": type(error).__name__, "message": str(error), "code": _code_of(error)}
-    data = _data_of(error)
-    if data is not _ABSENT:
-        told["data"] = data
-    return encode_value(told, serialization)
+    return encode_value(portable_error(error), serialization)
 
 
 def encode_context(context: Any, serializer: str | None) -> str:
