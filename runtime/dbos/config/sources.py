@@ -15,6 +15,8 @@ logger = logging.getLogger("dbos")
 T = TypeVar("T")
 
 ADMIN_PORT = 3001
+PATCHED_VERSION = "PATCHING_ENABLED"
+"""The version of an application whose releases tell themselves apart by patches, as every SDK has it."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -34,6 +36,7 @@ class DBOSConfig(TypedDict, total=False):
     | `notification_coalesce_sec` | 0.01: news of events and streams are sent together, at most this often |
     | `observability_query_timeout_sec` | 30; how long a listing may take, 0: no bound |
     | `application_version` | `DBOS__APPVERSION`, else a hash of the code |
+    | `enable_patching` | False; True: all releases share the version `PATCHING_ENABLED` |
     | `executor_id` | `DBOS__VMID`, else `local` |
     | `serializer` | pickle; a Serializer of your own, or DBOSPortableJSONSerializer() |
     | `log_level` | `INFO` |
@@ -55,6 +58,7 @@ class DBOSConfig(TypedDict, total=False):
     notification_listener_polling_interval_sec: float | None
     notification_coalesce_sec: float | None
     observability_query_timeout_sec: float | None
+    enable_patching: bool | None
     application_version: str | None
     executor_id: str | None
     serializer: Any
@@ -104,7 +108,9 @@ def load_settings(
             query_timeout_seconds=_or(_seconds(config, "observability_query_timeout_sec"), 30.0),
         ),
         executor_id=_take(config, "executor_id", str) or environment.get("DBOS__VMID") or "local",
-        application_version=_take(config, "application_version", str) or environment.get("DBOS__APPVERSION") or None,
+        application_version=_take(config, "application_version", str)
+        or environment.get("DBOS__APPVERSION")
+        or (PATCHED_VERSION if _take(config, "enable_patching", bool) else None),
         application_id=environment.get("DBOS__APPID", ""),
         log_level=level,
         serializer=config.get("serializer"),
