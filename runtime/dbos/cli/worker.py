@@ -38,6 +38,7 @@ def worker(module_or_file: str) -> None:
     application or its settings cannot be used.
     """
     grace = _grace_seconds()
+    process.admin_server = False  # several workers of one machine would fight over its port
     process.fallback_database_url = os.environ.get("DBOS_SYSTEM_DATABASE_URL") or None
     stop = _catch_signals()
     try:

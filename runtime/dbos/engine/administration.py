@@ -38,13 +38,13 @@ def collect_garbage(services: Services, *, cutoff_ms: int | None, keep: int | No
     application = services.claimant.application
     cutoff: int | None = yield Read(lambda: find_cutoff(application, cutoff_ms=cutoff_ms, keep=keep))
     deleted = 0
-    while cutoff is not None:
-        until = cutoff
-        gone: list[WorkflowId] = yield Transact(lambda: delete_ended(application, cutoff_ms=until))
+    if cutoff is None:
+        return deleted
+    while True:
+        gone: list[WorkflowId] = yield Transact(lambda: delete_ended(application, cutoff_ms=cutoff))
         deleted += len(gone)
         if len(gone) < BATCH:
-            break
-    return deleted
+            return deleted
 
 
 def cancel_before(services: Services, *, cutoff_ms: int) -> Plan[int]:

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-StartResponse = Callable[..., Any]
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name is the base class's
-        """Scrapes are not worth a line each."""
+from dbos.observability.serving import Serving, StartResponse
 
 
 class MetricsEndpoint:
@@ -29,20 +17,16 @@ class MetricsEndpoint:
         """Raises OSError when the address cannot be listened on."""
         self._metrics = make_wsgi_app(registry)
         self._ready = ready
-        self._server = make_server(host, port, self._answer, server_class=_Server, handler_class=_QuietHandler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="dbos-metrics", daemon=True)
-        self._thread.start()
+        self._serving = Serving(self._answer, host=host, port=port, name="dbos-metrics")
 
     @property
     def address(self) -> str:
         """`host:port` as it is listened on."""
-        host, port = self._server.server_address[:2]
-        return f"{host!s}:{port}"
+        return self._serving.address
 
     def close(self) -> None:
         """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._serving.close()
 
     def _answer(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         match environ.get("PATH_INFO"):

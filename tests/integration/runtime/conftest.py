@@ -31,6 +31,7 @@ def launch(database_url: str) -> Iterator[Launch]:
             "application_version": VERSION,
             "executor_id": "one",
             "log_level": "WARNING",
+            "run_admin_server": False,
         }
         DBOS(config={**given, **config})  # type: ignore[typeddict-item]
         DBOS.launch()
