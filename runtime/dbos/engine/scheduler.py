@@ -329,7 +329,7 @@ class Scheduler:
 
     def _enqueue(self, batch: list[DueRun]) -> None:
         runs = [due.run for due in batch]
-        started = set(self._services.database.attempt(lambda: enqueue_runs(runs), together=True))
+        started = set(self._services.database.attempt(lambda: enqueue_runs(runs)))
         now = self._clock.now()
         new = [due for due in batch if due.run.workflow_id in started]
         wake(self._services, (due.run for due in new))

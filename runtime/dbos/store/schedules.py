@@ -151,20 +151,10 @@ def delete_schedule(name: str) -> Operation[bool]:
 
 
 def enqueue_runs(runs: Sequence[ScheduledRun]) -> Operation[list[WorkflowId]]:
-    """Enqueue runs, each once for its ID; the IDs of those that were not there. For one transaction."""
-    wanted = json.dumps([_run(run) for run in runs])
-    rows = yield Statement("insert_runs", {"runs": wanted})
-    new = {row["workflow_uuid"] for row in rows}
-    if not new:
-        return []
-    inserted = [run for run in runs if run.workflow_id in new]
-    inputs = [{"workflow_id": run.workflow_id, "inputs": run.inputs} for run in inserted]
-    yield Statement("insert_run_inputs", {"inputs": json.dumps(inputs)})
-    fired = {run.seen.schedule_id: run.moment for run in inserted if run.seen is not None and run.moment is not None}
-    if fired:
-        rows_fired = [{"schedule_id": key, "moment": moment} for key, moment in sorted(fired.items())]
-        yield Statement("note_fired", {"fired": json.dumps(rows_fired)})
-    return [run.workflow_id for run in inserted]
+    """Enqueue runs, each once for its ID; the IDs of those that were not there."""
+    wanted = json.dumps([_run(position, run) for position, run in enumerate(runs)])
+    rows = yield Statement("enqueue_runs", {"runs": wanted})
+    return [WorkflowId(row["workflow_uuid"]) for row in rows]
 
 
 def _is_managed(name: str) -> Operation[bool]:
@@ -189,9 +179,10 @@ def _schedule(row: Row) -> ScheduleRow:
     return ScheduleRow(**{**row, "automatic_backfill": bool(row["automatic_backfill"])})
 
 
-def _run(run: ScheduledRun) -> dict[str, Any]:
+def _run(position: int, run: ScheduledRun) -> dict[str, Any]:
     seen = run.seen
     return {
+        "position": position,
         "workflow_id": run.workflow_id,
         "workflow_name": run.workflow_name,
         "class_name": run.class_name,
@@ -199,6 +190,8 @@ def _run(run: ScheduledRun) -> dict[str, Any]:
         "schedule_name": run.schedule_name,
         "application_name": run.application_name,
         "serialization": run.serialization,
+        "inputs": run.inputs,
+        "moment": run.moment,
         "seen_id": None if seen is None else seen.schedule_id,
         "seen_schedule": None if seen is None else seen.schedule,
         "seen_timezone": None if seen is None else seen.cron_timezone,

@@ -128,7 +128,17 @@ def _sweep_due_rows(parameters: Parameters) -> Operation[list[Row]]:
     return [{"cancelled": [row["workflow_uuid"] for row in cancelled], "woken": len(woken), "queues": queues}]
 
 
+def _enqueue_runs(parameters: Parameters) -> Operation[list[Row]]:
+    rows = yield Statement("insert_runs", parameters)
+    ids = [row["workflow_uuid"] for row in rows]
+    if ids:
+        yield Statement("insert_run_inputs", {**parameters, "ids": ids})
+        yield Statement("note_fired", {**parameters, "ids": ids})
+    return rows
+
+
 SCRIPTS: Mapping[str, Script] = {
+    "enqueue_runs": _enqueue_runs,
     "insert_workflow": _insert_workflow,
     "insert_workflows": _insert_workflows,
     "insert_children": _insert_children,
