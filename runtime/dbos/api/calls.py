@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dbos._error import DBOSException
@@ -12,10 +12,12 @@ from dbos._sys_db import WorkflowStatus
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.runtime import engine, registry
 from dbos.api.statuses import existing, find_status
+from dbos.core.ids import WorkflowId
 from dbos.engine.commands import call_workflow, enqueue, introspect, start
 from dbos.engine.context import current_step, recording_execution
 from dbos.engine.engine import Engine
 from dbos.engine.interpreters import run_blocking, run_on_loop
+from dbos.engine.plan import Plan, side_by_side
 from dbos.engine.registry import Call, StepFunction, WorkflowFunction
 from dbos.engine.services import Services
 from dbos.engine.steps import run_step
@@ -157,6 +159,42 @@ async def enqueue_call_async(
     call = call_of(func, args, kwargs)
     workflow_id = await run_on_loop(enqueue(running.services, queue_name, call), running.services)
     return WorkflowHandleAsync(workflow_id, running.services, EngineStatuses(running))
+
+
+def enqueue_many_calls(
+    queue_name: str, func: Callable[..., Any], calls: Iterable[Sequence[Any]]
+) -> list[WorkflowHandle[Any]]:
+    """Put many workflows or steps on a queue."""
+    running = engine()
+    plan = _enqueue_many(running.services, queue_name, func, calls)
+    ids = run_blocking(plan, running.services)
+    statuses = EngineStatuses(running)
+    return [WorkflowHandle(workflow_id, running.services, statuses) for workflow_id in ids]
+
+
+async def enqueue_many_calls_async(
+    queue_name: str, func: Callable[..., Any], calls: Iterable[Sequence[Any]]
+) -> list[WorkflowHandleAsync[Any]]:
+    """Put many workflows or steps on a queue, from a coroutine."""
+    running = engine()
+    plan = _enqueue_many(running.services, queue_name, func, calls)
+    ids = await run_on_loop(plan, running.services)
+    statuses = EngineStatuses(running)
+    return [WorkflowHandleAsync(workflow_id, running.services, statuses) for workflow_id in ids]
+
+
+def _enqueue_many(
+    services: Services, queue_name: str, func: Callable[..., Any], calls: Iterable[Sequence[Any]]
+) -> Plan[list[WorkflowId]]:
+    made = [call_of(func, check_arguments(args), {}) for args in calls]  # all are looked at before any is stored
+    return side_by_side(enqueue(services, queue_name, call) for call in made)
+
+
+def check_arguments(args: object) -> tuple[Any, ...]:
+    """The arguments of one call of many. Raises TypeError for what is no list of them: a text would be many."""
+    if not isinstance(args, Sequence) or isinstance(args, str | bytes):
+        raise TypeError(f"expected the arguments of each call as a tuple or list, got {args!r}")
+    return tuple(args)
 
 
 def refuse_in_step() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, Unpack
 
 from sqlalchemy import Engine as SQLAlchemyEngine
 
 from dbos._error import DBOSInitializationError
 from dbos._sys_db import WorkflowStatus
+from dbos.api.calls import check_arguments
 from dbos.api.client_awaiting import ClientAwaiting
 from dbos.api.client_communication import ClientCommunication
 from dbos.api.client_managing import ClientManaging
@@ -24,7 +26,7 @@ from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.commands import insert
 from dbos.engine.file_watch import FileWatch
 from dbos.engine.interpreters import run_blocking, run_on_loop
-from dbos.engine.plan import Plan
+from dbos.engine.plan import Plan, side_by_side
 from dbos.engine.services import Rechecks, Services
 from dbos.engine.waiting import Signals
 from dbos.engine.wakeups import CHANNEL, Listener, make_listener, payloads, schedule_news
@@ -135,6 +137,25 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
         workflow_id = await run_on_loop(self._enqueue(options, args, kwargs), self._services)
         return WorkflowHandleAsync(workflow_id, self._services, self)
 
+    def enqueue_many(
+        self, options: EnqueueOptions, calls: Iterable[Sequence[Any]], *, workflow_ids: Sequence[str] | None = None
+    ) -> list[WorkflowHandle[Any]]:
+        """Put one workflow on a queue for each of `calls`, its positional arguments; handles in their order.
+
+        Thousands go into a few commits. All are stored when this returns. `workflow_ids` names one ID for
+        each call, so that repeating it adds nothing. Raises as enqueue does; when some are refused, the others
+        are stored and the first refusal is raised.
+        """
+        ids = run_blocking(self._enqueue_many(options, calls, workflow_ids), self._services)
+        return [WorkflowHandle(workflow_id, self._services, self) for workflow_id in ids]
+
+    async def enqueue_many_async(
+        self, options: EnqueueOptions, calls: Iterable[Sequence[Any]], *, workflow_ids: Sequence[str] | None = None
+    ) -> list[WorkflowHandleAsync[Any]]:
+        """As enqueue_many."""
+        ids = await run_on_loop(self._enqueue_many(options, calls, workflow_ids), self._services)
+        return [WorkflowHandleAsync(workflow_id, self._services, self) for workflow_id in ids]
+
     def retrieve_workflow(self, workflow_id: str) -> WorkflowHandle[Any]:
         """A handle to a workflow by its ID. Raises DBOSNonExistentWorkflowError when there is none."""
         refuse_event_loop("DBOSClient.retrieve_workflow")
@@ -174,8 +195,22 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
         """As status_of."""
         return await self._database.in_background(lambda: load_status(self._database, workflow_id))
 
+    def _enqueue_many(
+        self, options: EnqueueOptions, calls: Iterable[Sequence[Any]], workflow_ids: Sequence[str] | None
+    ) -> Plan[list[WorkflowId]]:
+        made = [check_arguments(args) for args in calls]
+        if workflow_ids is not None and len(workflow_ids) != len(made):
+            raise ValueError(f"workflow_ids: expected one for each of {len(made)} calls, got {len(workflow_ids)}")
+        if workflow_ids is None and options.get("workflow_id") is not None and len(made) > 1:
+            raise ValueError("workflow_id: expected workflow_ids, one for each call")
+        each = [options] * len(made) if workflow_ids is None else [_with_id(options, one) for one in workflow_ids]
+        records = [self.new_record(own, args, {}) for own, args in zip(each, made, strict=True)]
+        return side_by_side(self._insert(own, record) for own, record in zip(each, records, strict=True))
+
     def _enqueue(self, options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan[WorkflowId]:
-        record = self.new_record(options, args, kwargs)
+        return (yield from self._insert(options, self.new_record(options, args, kwargs)))
+
+    def _insert(self, options: EnqueueOptions, record: NewWorkflow) -> Plan[WorkflowId]:
         workflow_id, insertion = yield from insert(record, policy=options.get("duplication_policy", "reject"))
         if insertion.created and record.status == WorkflowStatusString.ENQUEUED:
             self._services.wake_queue(options["queue_name"])
@@ -211,3 +246,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
             wake_queue=lambda queue: writer.announce(queue=queue),
             schedules_changed=lambda: writer.announce(topic=(CHANNEL, schedule_news(schema))),
         )
+
+
+def _with_id(options: EnqueueOptions, workflow_id: str) -> EnqueueOptions:
+    return {**options, "workflow_id": workflow_id}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from dbos._error import DBOSException
-from dbos.api.calls import enqueue_call, enqueue_call_async
+from dbos.api.calls import enqueue_call, enqueue_call_async, enqueue_many_calls, enqueue_many_calls_async
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.queue_limits import LimitsOfQueue, rate_of
 from dbos.api.runtime import process, registry
@@ -100,6 +100,20 @@ class Queue(LimitsOfQueue):
     ) -> WorkflowHandleAsync[R]:
         """As enqueue, for coroutine workflows and from coroutines."""
         return await enqueue_call_async(self.name, func, args, kwargs)
+
+    def enqueue_many(self, func: Callable[..., R], calls: Iterable[Sequence[Any]]) -> list[WorkflowHandle[R]]:
+        """Put one workflow or step on the queue for each of `calls`, its positional arguments; handles in their order.
+
+        Thousands go into a few commits. All are stored when this returns. When some are refused (a
+        deduplication ID that is held), the others are stored and the first refusal is raised.
+        """
+        return enqueue_many_calls(self.name, func, calls)
+
+    async def enqueue_many_async(
+        self, func: Callable[..., Coroutine[Any, Any, R]], calls: Iterable[Sequence[Any]]
+    ) -> list[WorkflowHandleAsync[R]]:
+        """As enqueue_many, for coroutine workflows and from coroutines."""
+        return await enqueue_many_calls_async(self.name, func, calls)
 
     def __repr__(self) -> str:
         return f"<Queue {self.name}>"

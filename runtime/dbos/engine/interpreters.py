@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from typing import Any, Protocol, TypeVar
 
 from dbos.core.outcome import Outcome
 from dbos.engine.context import ExecutionStoppedError, current_execution
-from dbos.engine.plan import Await, Effect, Invoke, Plan, Read, Transact, Wait, Write
+from dbos.engine.plan import Await, Effect, Invoke, Plan, Read, Transact, Wait, Write, WriteAll
 from dbos.store.database import SystemDatabase
 from dbos.store.operation import DatabaseClosedError
 from dbos.store.writer import GroupCommitWriter
@@ -63,10 +63,14 @@ async def run_on_loop(plan: Plan[T], storage: Storage) -> T:
         return result
 
 
-def _perform(effect: Effect, storage: Storage) -> Any:
+def _perform(effect: Effect, storage: Storage) -> Any:  # noqa: PLR0911 -- one for each effect
     match effect:
         case Write(record):
             return storage.writer.write(record)
+        case WriteAll(records):
+            futures = [storage.writer.submit(record) for record in records]
+            wait(futures)
+            return [_committed(future) for future in futures]
         case Invoke(function, args, kwargs, contain):
             try:
                 return Outcome(function(*args, **kwargs))
@@ -86,10 +90,14 @@ def _perform(effect: Effect, storage: Storage) -> Any:
     return None
 
 
-async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:
+async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:  # noqa: PLR0911 -- one for each effect
     match effect:
         case Write(record):
             return await asyncio.wrap_future(storage.writer.submit(record))
+        case WriteAll(records):
+            futures = [storage.writer.submit(record) for record in records]
+            await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+            return [_committed(future) for future in futures]
         case Invoke(function, args, kwargs, contain):
             try:
                 return Outcome(await function(*args, **kwargs))
@@ -111,6 +119,13 @@ async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:
         case Wait(seconds):
             await asyncio.sleep(seconds)
     return None
+
+
+def _committed(future: Future[Any]) -> Outcome:
+    error = future.exception()
+    if isinstance(error, Exception) or error is None:
+        return Outcome(error=error) if error is not None else Outcome(future.result())
+    raise error
 
 
 def _is_cancelled() -> bool:
