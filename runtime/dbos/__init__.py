@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dbos.api.classes import DBOSConfiguredInstance, DBOSContextEnsure, DBOSContextSetAuth
     from dbos.api.client import DBOSClient
     from dbos.api.client_schedules import ClientScheduleInput
+    from dbos.api.datasources import AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
     from dbos.api.debouncer import Debouncer, DebouncerClient
     from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
     from dbos.api.options import (
@@ -46,6 +47,8 @@ _HOMES = {
     "StepInfo": "dbos._sys_db",
     "SetWorkflowTimeout": "dbos.api.options",
     "SetWorkflowAttributes": "dbos.api.options",
+    "AsyncSQLAlchemyDatasource": "dbos.api.datasources",
+    "SQLAlchemyDatasource": "dbos.api.datasources",
     "ClientScheduleInput": "dbos.api.client_schedules",
     "DBOS": "dbos.api.app",
     "DBOSClient": "dbos.api.client",
@@ -78,6 +81,7 @@ _HOMES = {
 
 __all__ = [
     "DBOS",
+    "AsyncSQLAlchemyDatasource",
     "ClientScheduleInput",
     "DBOSClient",
     "DBOSConfig",
@@ -92,6 +96,7 @@ __all__ = [
     "PortableWorkflowError",
     "Queue",
     "QueueRateLimit",
+    "SQLAlchemyDatasource",
     "ScheduleInput",
     "SendMessage",
     "Serializer",

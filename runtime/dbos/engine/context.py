@@ -45,6 +45,8 @@ class Execution:
     """When the row was last seen to be ours, on the monotonic clock."""
     reads_stream: bool = False
     """Whether a read of a stream is in progress: there may be one at a time."""
+    databases: set[Any] = field(default_factory=set)
+    """The databases of the user in which its transactions leave checkpoints."""
 
     def next_function_id(self) -> int:
         """The ID of the next operation: 1, 2, 3, … in the order of calls."""

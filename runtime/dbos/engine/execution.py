@@ -25,6 +25,7 @@ from dbos.engine.context import (
 from dbos.engine.plan import Invoke, Plan, Read, Write
 from dbos.engine.registry import Call
 from dbos.engine.services import Services
+from dbos.engine.transactions import forget_checkpoints
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_value
 from dbos.serialization.failures import encode_failure
@@ -98,6 +99,7 @@ def note_end(services: Services, execution: Execution, record: OutcomeRecord, ou
     services.telemetry.emit(WorkflowEnded(execution.name, execution.queue_name or "", record.status, seconds, error))
     services.signals.ring(execution.workflow_id)
     services.writer.announce(workflow=execution.workflow_id)
+    forget_checkpoints(execution)
 
 
 def load_checkpoints(execution: Execution) -> Plan[None]:

@@ -1,0 +1,1 @@
+"""Checkpoints of datasources, in the database of the user. `:parameter` is bound by SQLAlchemy."""

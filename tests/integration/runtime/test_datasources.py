@@ -1,0 +1,223 @@
+"""Datasources: the user's changes and the step are one commit, in threads and on event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from dbos import DBOS, AsyncSQLAlchemyDatasource, SetWorkflowID, SQLAlchemyDatasource
+from dbos._error import DBOSException, DBOSInitializationError
+from dbos.engine.transactions import janitor
+from integration.runtime.conftest import Launch
+from support.bystander import Bystander, bystander
+from support.postgres import PostgresServer
+
+pytestmark = pytest.mark.both_databases
+
+INSERT = text("INSERT INTO accounts (owner, cents) VALUES (:owner, :cents)")
+
+
+@pytest.fixture
+def user_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with a table of the user."""
+    if database_kind == "sqlite":
+        url = f"sqlite:///{tmp_path / 'user.sqlite'}"
+        _create_accounts(url)
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.database(schema=False) as url:
+        _create_accounts(url)
+        yield url
+
+
+@pytest.fixture
+def user(user_url: str) -> Iterator[Bystander]:
+    """A connection of somebody else to the user's database."""
+    with bystander(user_url) as connection:
+        yield connection
+
+
+def _create_accounts(url: str) -> None:
+    with bystander(url) as connection:
+        connection.execute("CREATE TABLE accounts (owner text PRIMARY KEY, cents int NOT NULL)")
+
+
+class Site:
+    """A datasource and a workflow over it, in threads or on an event loop."""
+
+    def __init__(self, url: str, *, is_async: bool, **options: Any) -> None:
+        self.is_async = is_async
+        self.calls: list[str] = []
+        self.fail_after: Callable[[], None] = lambda: None
+        create = AsyncSQLAlchemyDatasource.create if is_async else SQLAlchemyDatasource.create
+        made: Any = create(url, **options)
+        self.source: Any = asyncio.run(made) if inspect.isawaitable(made) else made
+        if is_async:
+            self._declare_async()
+        else:
+            self._declare()
+
+    def _declare(self) -> None:
+        source = self.source
+
+        @source.transaction(name="open_account")
+        def open_account(owner: str, cents: int) -> str:
+            self.calls.append(owner)
+            source.sql_session().execute(INSERT, {"owner": owner, "cents": cents})
+            if cents < 0:
+                raise ValueError("no debts")
+            return f"{owner}: {cents}"
+
+        @DBOS.workflow(name="open")
+        def workflow(owner: str, cents: int) -> str:
+            opened: str = open_account(owner, cents)
+            self.fail_after()
+            return opened
+
+        self.transaction, self.workflow = open_account, workflow
+
+    def _declare_async(self) -> None:
+        source = self.source
+
+        @source.transaction(name="open_account")
+        async def open_account(owner: str, cents: int) -> str:
+            self.calls.append(owner)
+            await source.sql_session().execute(INSERT, {"owner": owner, "cents": cents})
+            if cents < 0:
+                raise ValueError("no debts")
+            return f"{owner}: {cents}"
+
+        @DBOS.workflow(name="open")
+        async def workflow(owner: str, cents: int) -> str:
+            opened: str = await open_account(owner, cents)
+            self.fail_after()
+            return opened
+
+        self.transaction, self.workflow = open_account, workflow
+
+    def run(self, workflow_id: str, owner: str, cents: int) -> Any:
+        """Run the workflow to its end."""
+        with SetWorkflowID(workflow_id):
+            return self.call(self.workflow, owner, cents)
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function of either colour."""
+
+        async def on_loop() -> Any:
+            return await function(*args)
+
+        return asyncio.run(on_loop()) if self.is_async else function(*args)
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def site(user_url: str, request: pytest.FixtureRequest) -> Site:
+    """The user's database as a datasource."""
+    return Site(user_url, is_async=request.param)
+
+
+def _accounts(user: Bystander) -> dict[str, int]:
+    return {row["owner"]: row["cents"] for row in user.execute("SELECT owner, cents FROM accounts").fetchall()}
+
+
+def _checkpoints(user: Bystander) -> list[dict[str, Any]]:
+    query = "SELECT workflow_id, step_id, output, error, serialization FROM dbos.datasource_outputs ORDER BY 1, 2"
+    return [dict(row) for row in user.execute(query).fetchall()]
+
+
+def test_a_transaction_is_a_step_and_its_checkpoint_goes_when_the_workflow_ends(
+    site: Site, launch: Launch, user: Bystander
+) -> None:
+    seen: list[dict[str, Any]] = []
+    site.fail_after = lambda: seen.extend(_checkpoints(user))
+    launch()
+
+    assert site.run("w1", "ada", 1200) == "ada: 1200"
+
+    (step,) = DBOS.list_workflow_steps("w1")
+    assert (step["function_id"], step["function_name"], step["output"]) == (1, "open_account", "ada: 1200")
+    assert [(row["workflow_id"], row["step_id"], row["serialization"]) for row in seen] == [("w1", 1, "py_pickle")]
+    assert janitor.settle(10)
+    assert _checkpoints(user) == []
+    assert _accounts(user) == {"ada": 1200}
+
+
+def test_what_raises_is_rolled_back_and_recorded(site: Site, launch: Launch, user: Bystander) -> None:
+    launch()
+
+    with pytest.raises(ValueError, match="no debts"):
+        site.run("w1", "ada", -1)
+
+    (step,) = DBOS.list_workflow_steps("w1")
+    assert repr(step["error"]) == "ValueError('no debts')"
+    assert _accounts(user) == {}
+
+
+def test_a_lost_step_row_is_written_from_the_checkpoint_without_a_call(
+    site: Site, launch: Launch, sql: Bystander, user: Bystander
+) -> None:
+    class Died(BaseException):
+        """What ends a process, as far as this workflow is concerned."""
+
+    def die() -> None:
+        raise Died
+
+    launch()
+    site.fail_after = die
+    with pytest.raises(Died):
+        site.run("w1", "ada", 1200)
+    assert len(_checkpoints(user)) == 1
+    sql.execute("DELETE FROM dbos.operation_outputs WHERE workflow_uuid = %s", ("w1",))
+    site.fail_after = lambda: None
+    DBOS.cancel_workflow("w1")
+
+    assert DBOS.resume_workflow("w1").get_result() == "ada: 1200"
+
+    assert site.calls == ["ada"]
+    assert [step["output"] for step in DBOS.list_workflow_steps("w1")] == ["ada: 1200"]
+    assert _accounts(user) == {"ada": 1200}
+
+
+def test_outside_of_workflows_it_is_a_transaction_that_nobody_records(site: Site, user: Bystander) -> None:
+    assert site.call(site.transaction, "ada", 5) == "ada: 5"
+    with pytest.raises(ValueError, match="no debts"):
+        site.call(site.transaction, "bob", -5)
+
+    assert _accounts(user) == {"ada": 5}
+    assert _checkpoints(user) == []
+
+
+def test_the_session_is_for_transactions(site: Site) -> None:
+    with pytest.raises(DBOSException, match="transactions of this datasource"):
+        site.source.sql_session()
+
+
+def test_a_wrong_isolation_level_and_the_wrong_colour_are_refused(site: Site) -> None:
+    with pytest.raises(DBOSException, match="isolation_level: expected one of SERIALIZABLE"):
+        site.source.transaction(isolation_level="DIRTY")(site.transaction)
+
+    def plain() -> None: ...
+
+    async def coroutine() -> None: ...
+
+    with pytest.raises(DBOSException, match="coroutine function"):
+        site.source.transaction()(plain if site.is_async else coroutine)
+
+
+def test_a_datasource_is_created_before_launch(launch: Launch, user_url: str) -> None:
+    launch()
+    with pytest.raises(DBOSException, match=r"before DBOS\.launch"):
+        SQLAlchemyDatasource.create(user_url)
+
+
+def test_without_migrations_the_tables_must_be_there(user_url: str) -> None:
+    with pytest.raises(DBOSInitializationError, match="absent or outdated"):
+        SQLAlchemyDatasource.create(user_url, run_migrations=False)
+    SQLAlchemyDatasource.migrate(user_url)
+    SQLAlchemyDatasource.create(user_url, run_migrations=False)
