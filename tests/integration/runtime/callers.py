@@ -18,7 +18,7 @@ class Caller:
         self.way = way
         self._owner: Any = client if way.startswith("client") else DBOS
 
-    def __call__(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """What the method gives."""
         if not self.way.endswith("async"):
             return getattr(self._owner, name)(*args, **kwargs)
