@@ -166,29 +166,28 @@ def test_one_event_that_cannot_be_read_hides_no_other(
         twin.call(DBOS, "get_event", "w", "a")
 
 
-@pytest.mark.parametrize(
-    ("call", "args", "kind", "said"),
-    [
-        ("set_event", (5, 1), TypeError, "key: expected text, got int"),
-        ("set_event", ("a\0", 1), ValueError, "key: expected text without NUL"),
-        ("get_event", (5, "a"), TypeError, "workflow_id: expected text, got int"),
-        ("get_event", ("w", None), TypeError, "key: expected text, got NoneType"),
-        ("get_event", ("w", "a", "1"), TypeError, "timeout_seconds: expected a number of seconds, got '1'"),
-        ("get_event", ("w", "a", float("nan")), ValueError, "timeout_seconds: expected at most"),
-        ("get_event", ("w", "a", float("inf")), ValueError, "timeout_seconds: expected at most"),
-        ("get_all_events", ("",), ValueError, "workflow_id: expected text that is not blank"),
-    ],
-)
-def test_what_cannot_be_is_refused_by_name(
-    launch: Launch, twin: Twin, call: str, args: Any, kind: type[Exception], said: str
-) -> None:
-    def body() -> Any:
+REFUSED: list[tuple[str, Any, type[Exception], str]] = [
+    ("set_event", (5, 1), TypeError, "key: expected text, got int"),
+    ("set_event", ("a\0", 1), ValueError, "key: expected text without NUL"),
+    ("get_event", (5, "a"), TypeError, "workflow_id: expected text, got int"),
+    ("get_event", ("w", None), TypeError, "key: expected text, got NoneType"),
+    ("get_event", ("w", "a", "1"), TypeError, "timeout_seconds: expected a number of seconds, got '1'"),
+    ("get_event", ("w", "a", float("nan")), ValueError, "timeout_seconds: expected at most"),
+    ("get_event", ("w", "a", float("inf")), ValueError, "timeout_seconds: expected at most"),
+    ("get_all_events", ("",), ValueError, "workflow_id: expected text that is not blank"),
+]
+
+
+def test_what_cannot_be_is_refused_by_name(launch: Launch, twin: Twin) -> None:
+    def body(number: int) -> Any:
+        call, args, _kind, _said = REFUSED[number]
         yield call, *args
 
     workflow = twin.workflow(body, name="refused")
     launch()
-    with pytest.raises(kind, match=said):
-        _start(workflow, "w").get_result()
+    for number, (_call, _args, kind, said) in enumerate(REFUSED):
+        with pytest.raises(kind, match=said):
+            _start(workflow, f"w{number}", number).get_result()
 
 
 def test_only_workflows_and_steps_set_events(launch: Launch, twin: Twin) -> None:

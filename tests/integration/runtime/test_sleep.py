@@ -28,11 +28,6 @@ def wait_until(holds: Callable[[], Any]) -> None:
     eventually(holds, bool)
 
 
-CANCEL = (
-    "UPDATE dbos.workflow_status SET status = 'CANCELLED', owner_xid = NULL, queue_name = NULL WHERE workflow_uuid = %s"
-)
-
-
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def twin(request: pytest.FixtureRequest) -> Twin:
     """Both kinds of calls."""
@@ -88,41 +83,48 @@ def test_a_replay_sleeps_what_is_left(launch: Launch, twin: Twin, sql: Sql) -> N
     assert time.time() - began < 10
 
 
-@pytest.mark.parametrize("wait", ["sleep", "recv", "get_event", "read_stream", "read_stream_offset", "step"])
-def test_a_cancelled_workflow_stops_within_a_second_wherever_it_waits(
-    launch: Launch, twin: Twin, sql: Sql, wait: str
-) -> None:
-    after = threading.Event()
-    arguments: dict[str, tuple[Any, ...]] = {
-        "sleep": (3600,),
-        "recv": (None, 3600),
-        "get_event": ("w", "never", 3600),
-        "read_stream": ("w", "never"),
-        "read_stream_offset": ("w", "never", 0),
-    }
+WAITS: dict[str, tuple[Any, ...]] = {
+    "sleep": (3600,),
+    "recv": (None, 3600),
+    "get_event": ("w", "never", 3600),
+    "read_stream": ("other", "never"),
+    "read_stream_offset": ("other", "never", 0),
+}
+
+
+def test_a_cancelled_workflow_stops_within_a_second_wherever_it_waits(launch: Launch, twin: Twin, sql: Sql) -> None:
+    after: list[str] = []
 
     def step_body() -> Any:
         yield "get_event", "w", "never", 3600
 
     step = twin.step(step_body, name="waits")
 
-    def body() -> Any:
+    def body(wait: str) -> Any:
         if wait == "step":
             yield (step,)
         else:
-            yield wait, *arguments[wait]
-        after.set()
+            yield wait, *WAITS[wait]
+        after.append(wait)
 
     waiter = twin.workflow(body, name="waiter")
     launch()
-    handle = _start(waiter, "w")
+    handles = {wait: _start(waiter, "other" if wait == "sleep" else wait, wait) for wait in (*WAITS, "step")}
     time.sleep(0.3)
-    sql.execute(CANCEL, ["w"])
+    sql.execute(
+        "UPDATE dbos.workflow_status SET status = 'CANCELLED', owner_xid = NULL, queue_name = NULL"
+        " WHERE workflow_uuid <> 'other'"
+    )
     began = time.monotonic()
+    for wait, handle in handles.items():
+        if wait != "sleep":
+            with pytest.raises(DBOSAwaitedWorkflowCancelledError):
+                handle.get_result()
+    twin.call(DBOS, "cancel_workflow", "other")
     with pytest.raises(DBOSAwaitedWorkflowCancelledError):
-        handle.get_result()
-    assert time.monotonic() - began < 4
-    assert not after.is_set()
+        handles["sleep"].get_result()
+    assert time.monotonic() - began < 6
+    assert after == []
 
 
 def test_a_workflow_that_was_taken_over_goes_on_once(launch: Launch, twin: Twin, sql: Sql) -> None:
@@ -217,24 +219,24 @@ async def test_who_stops_awaiting_leaves_nothing_behind(launch: Launch) -> None:
     assert waiters == {}
 
 
-@pytest.mark.parametrize(
-    ("seconds", "kind", "said"),
-    [
-        ("1", TypeError, "seconds: expected a number of seconds, got '1'"),
-        (None, TypeError, "seconds: expected a number of seconds, got None"),
-        (True, TypeError, "seconds: expected a number of seconds, got True"),
-        (float("inf"), ValueError, "seconds: expected at most"),
-        (float("nan"), ValueError, "seconds: expected at most"),
-    ],
-)
-def test_what_is_no_time_is_refused(launch: Launch, twin: Twin, seconds: Any, kind: type[Exception], said: str) -> None:
-    def body() -> Any:
-        yield "sleep", seconds
+NO_TIMES: list[tuple[Any, type[Exception], str]] = [
+    ("1", TypeError, "seconds: expected a number of seconds, got '1'"),
+    (None, TypeError, "seconds: expected a number of seconds, got None"),
+    (True, TypeError, "seconds: expected a number of seconds, got True"),
+    (float("inf"), ValueError, "seconds: expected at most"),
+    (float("nan"), ValueError, "seconds: expected at most"),
+]
+
+
+def test_what_is_no_time_is_refused(launch: Launch, twin: Twin) -> None:
+    def body(number: int) -> Any:
+        yield "sleep", NO_TIMES[number][0]
 
     sleeper = twin.workflow(body, name="sleeper")
     launch()
-    with pytest.raises(kind, match=said):
-        _start(sleeper, "w").get_result()
+    for number, (_seconds, kind, said) in enumerate(NO_TIMES):
+        with pytest.raises(kind, match=said):
+            _start(sleeper, f"w{number}", number).get_result()
 
 
 def test_only_workflows_sleep(launch: Launch, twin: Twin) -> None:

@@ -310,25 +310,23 @@ def test_a_gap_is_waited_for_while_the_workflow_runs(launch: Launch, twin: Twin,
     assert twin.values(DBOS, "w", "s") == [1]
 
 
-@pytest.mark.parametrize(
-    ("options", "kind", "said"),
-    [
-        ({"offset": -1}, ValueError, "offset: expected 0 or more, got -1"),
-        ({"offset": "1"}, TypeError, "offset: expected a whole number, got '1'"),
-        ({"offset": 0, "polling_interval_sec": 0}, ValueError, "polling_interval_sec: expected at least 0.001"),
-        ({"offset": 0, "timeout_seconds": -1}, ValueError, "timeout_seconds: expected 0 or more, or None, got -1"),
-        ({"offset": 0, "timeout_seconds": "1"}, TypeError, "timeout_seconds: expected a number of seconds"),
-    ],
-)
-def test_what_cannot_be_is_refused_by_name(
-    launch: Launch, twin: Twin, client: DBOSClient, options: Any, kind: type[Exception], said: str
-) -> None:
+REFUSED: list[tuple[Any, type[Exception], str]] = [
+    ({"offset": -1}, ValueError, "offset: expected 0 or more, got -1"),
+    ({"offset": "1"}, TypeError, "offset: expected a whole number, got '1'"),
+    ({"offset": 0, "polling_interval_sec": 0}, ValueError, "polling_interval_sec: expected at least 0.001"),
+    ({"offset": 0, "timeout_seconds": -1}, ValueError, "timeout_seconds: expected 0 or more, or None, got -1"),
+    ({"offset": 0, "timeout_seconds": "1"}, TypeError, "timeout_seconds: expected a number of seconds"),
+]
+
+
+def test_what_cannot_be_is_refused_by_name(launch: Launch, twin: Twin, client: DBOSClient) -> None:
     launch()
-    for reader in (DBOS, client):
-        with pytest.raises(kind, match=said):
-            twin.values(reader, "w", "s", **options)
-        with pytest.raises(kind, match=said):
-            twin.call(reader, "read_stream_offset", "w", "s", **options)
+    for options, kind, said in REFUSED:
+        for reader in (DBOS, client):
+            with pytest.raises(kind, match=said):
+                twin.values(reader, "w", "s", **options)
+            with pytest.raises(kind, match=said):
+                twin.call(reader, "read_stream_offset", "w", "s", **options)
 
 
 def test_a_stream_of_no_workflow_is_an_error(launch: Launch, twin: Twin, client: DBOSClient) -> None:
