@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dbos import error
     from dbos._serialization import PortableWorkflowError, WorkflowSerializationFormat
     from dbos._sys_db import SendMessage, StepInfo, WorkflowStatus
+    from dbos.api.administration import run_dbos_database_migrations
     from dbos.api.app import DBOS
     from dbos.api.classes import DBOSConfiguredInstance, DBOSContextEnsure, DBOSContextSetAuth
     from dbos.api.client import DBOSClient
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from dbos.serialization.validation import make_pydantic_args_validator, pydantic_args_validator
 
 _HOMES = {
+    "run_dbos_database_migrations": "dbos.api.administration",
     "DuplicationPolicy": "dbos.api.options",
     "WorkflowIDReusePolicy": "dbos.api.options",
     "StepReservation": "dbos.api.stepping",
@@ -118,6 +120,7 @@ __all__ = [
     "error",
     "make_pydantic_args_validator",
     "pydantic_args_validator",
+    "run_dbos_database_migrations",
 ]
 
 

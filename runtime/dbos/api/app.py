@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from dbos._sys_db import WorkflowStatus
+from dbos.api.administration import Administration
 from dbos.api.awaiting import Awaiting
 from dbos.api.calls import (
     EngineStatuses,
@@ -101,6 +102,7 @@ class DBOS(
     Stepping,
     Queueing,
     Schedules,
+    Administration,
     Versions,
     metaclass=_ContextAttributes,
 ):
@@ -112,9 +114,12 @@ class DBOS(
     _instance: DBOS | None = None
     _application: Application
 
-    def __new__(cls, *, config: DBOSConfig) -> DBOS:
-        """Configure the process's application. Raises DBOSInitializationError naming a setting that cannot be."""
-        application = configure(config)
+    def __new__(cls, *, config: DBOSConfig | None = None) -> DBOS:
+        """Configure the process's application; what the configuration leaves out may stand in `dbos-config.yaml`.
+
+        Raises DBOSInitializationError naming a setting that cannot be.
+        """
+        application = configure({} if config is None else config)
         if cls._instance is None or cls._instance._application is not application:
             cls._instance = super().__new__(cls)
             cls._instance._application = application

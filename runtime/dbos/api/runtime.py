@@ -8,10 +8,12 @@ import os
 import threading
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from dbos._error import DBOSException, DBOSInitializationError
 from dbos.api.admin_calls import AdminCalls
+from dbos.config.file import read_config_file
 from dbos.config.settings import Settings
 from dbos.config.sources import load_settings
 from dbos.core.ids import ExecutorId
@@ -49,7 +51,11 @@ class Application:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.settings = load_settings(
-            config, os.environ, database_url=process.fallback_database_url, admin_server=process.admin_server
+            config,
+            os.environ,
+            database_url=process.fallback_database_url,
+            admin_server=process.admin_server,
+            file=read_config_file(Path.cwd(), os.environ),
         )
         self.engine: Engine | None = None
         self._endpoint: MetricsEndpoint | None = None
@@ -122,7 +128,7 @@ class Application:
 
     def _make_services(self) -> Services:
         settings, options = self.settings, self.settings.database
-        database = _open_database(settings)
+        database = open_database(settings)
         claimant = Claimant(
             executor_id=ExecutorId(settings.executor_id),
             application=settings.name,
@@ -252,7 +258,8 @@ def package_version() -> str:
         return "0"
 
 
-def _open_database(settings: Settings) -> SystemDatabase:
+def open_database(settings: Settings, *, schema: str | None = None) -> SystemDatabase:
+    """The system database of an application, in another `schema` if one is given. Raises DBOSInitializationError."""
     options = settings.database
     url = options.url or f"sqlite:///{settings.name.replace('-', '_')}.sqlite"
     try:
@@ -260,7 +267,7 @@ def _open_database(settings: Settings) -> SystemDatabase:
             DatabaseSettings(
                 url=url,
                 engine=options.engine,
-                schema=options.schema,
+                schema=schema or options.schema,
                 use_listen_notify=options.use_listen_notify,
                 query_timeout_seconds=options.query_timeout_seconds,
                 pool=PoolSettings(

@@ -1,4 +1,4 @@
-"""Where settings come from: the configuration in code first, then the environment."""
+"""Where settings come from: the configuration in code first, then the environment, then `dbos-config.yaml`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypedDict, TypeVar
 from sqlalchemy import Engine
 
 from dbos._error import DBOSInitializationError
+from dbos.config.file import ConfigFile
 from dbos.config.settings import AdminOptions, DatabaseOptions, MetricsOptions, NotificationOptions, Settings, refuse
 
 logger = logging.getLogger("dbos")
@@ -77,8 +78,9 @@ def load_settings(
     *,
     database_url: str | None = None,
     admin_server: bool = True,
+    file: ConfigFile | None = None,
 ) -> Settings:
-    """The settings of a configuration; what it leaves out comes from the environment, then from defaults.
+    """The settings of a configuration; what it leaves out comes from the environment, the file, then from defaults.
 
     `database_url` is for a configuration that names no database, `admin_server` whether the admin server
     runs for one that does not say.
@@ -88,11 +90,13 @@ def load_settings(
     """
     if not isinstance(config, Mapping):
         raise DBOSInitializationError(f"config: expected a DBOSConfig dictionary, got {type(config).__name__}")
-    unknown = sorted(set(config) - set(DBOSConfig.__annotations__))
+    config, unknown = _with_file(config, file or ConfigFile(), environment, database_url)
     if unknown:
         logger.warning("Configuration keys that this release does not know are ignored: %s", ", ".join(unknown))
     if _take(config, "name", str) is None:
-        raise DBOSInitializationError("name: expected the application's name in the configuration, got nothing")
+        raise DBOSInitializationError(
+            "name: expected the application's name in the configuration or dbos-config.yaml, got nothing"
+        )
     level = (_take(config, "log_level", str) or "INFO").upper()
     if level not in LOG_LEVELS:
         raise refuse("log_level", level, expected=f"one of {', '.join(LOG_LEVELS)}")
@@ -126,6 +130,28 @@ def load_settings(
             coalesce_seconds=_or(_seconds(config, "notification_coalesce_sec"), 0.01),
         ),
     )
+
+
+_VARIABLES = {
+    "executor_id": "DBOS__VMID",
+    "application_version": "DBOS__APPVERSION",
+    "metrics_port": "DBOS_METRICS_PORT",
+    "metrics_host": "DBOS_METRICS_HOST",
+}
+
+
+def _with_file(
+    config: Mapping[str, Any], file: ConfigFile, environment: Mapping[str, str], database_url: str | None
+) -> tuple[Mapping[str, Any], list[str]]:
+    """The configuration with what only the file says, and the keys that nobody knows."""
+    known = set(DBOSConfig.__annotations__)
+    unknown = {*set(config) - known, *set(file.settings) - known, *file.unknown}
+    said = {key for key, value in config.items() if value is not None}
+    said |= {key for key, variable in _VARIABLES.items() if environment.get(variable)}
+    if database_url or "system_database_engine" in said:
+        said.add("system_database_url")
+    added = {key: value for key, value in file.settings.items() if key in known and key not in said}
+    return {**config, **added}, sorted(unknown)
 
 
 def _admin(config: Mapping[str, Any], *, default: bool) -> AdminOptions:

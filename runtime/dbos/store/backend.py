@@ -18,6 +18,7 @@ from dbos.store.catalog import Catalog
 from dbos.store.dialects import postgres, sqlite
 from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.dialects.sqlite_text import translate
+from dbos.store.migrations import administration
 from dbos.store.migrations.runner import create_database_if_missing, ensure_schema
 from dbos.store.migrations.sqlite_runner import ensure_file
 from dbos.store.operation import Row, Statement
@@ -124,6 +125,14 @@ class Backend(Protocol):
         """Create what is missing and verify the rest. Raises DBOSInitializationError."""
         ...
 
+    def grant(self, role: str) -> None:
+        """Let a role use the tables. Raises DBOSInitializationError when it cannot be."""
+        ...
+
+    def reset(self, *, truncate: bool) -> None:
+        """Drop the tables, or with `truncate` their rows only. Raises DBOSInitializationError."""
+        ...
+
 
 class PostgresBackend:
     """A schema of a PostgreSQL database."""
@@ -149,6 +158,25 @@ class PostgresBackend:
                 ensure_schema(connection.driver, settings.schema, use_listen_notify=settings.use_listen_notify)
         except (psycopg.OperationalError, SQLAlchemyError) as error:
             raise _unusable(self.engine, error) from error
+
+    def grant(self, role: str) -> None:
+        """As Backend."""
+        try:
+            with self.source.connection() as connection:
+                administration.grant(connection.driver, self._settings.schema, role)
+        except (psycopg.Error, SQLAlchemyError) as error:
+            raise DBOSInitializationError(f"the rights of {role!r} could not be granted: {told_by(error)}") from error
+
+    def reset(self, *, truncate: bool) -> None:
+        """As Backend."""
+        if self._settings.engine is None and self._settings.create:
+            create_database_if_missing(self.engine.url)
+        act = administration.empty_schema if truncate else administration.remove_schema
+        try:
+            with self.source.connection() as connection:
+                act(connection.driver, self._settings.schema)
+        except (psycopg.Error, SQLAlchemyError) as error:
+            raise DBOSInitializationError(f"the system database could not be reset: {told_by(error)}") from error
 
 
 class SqliteBackend:
@@ -178,6 +206,22 @@ class SqliteBackend:
         except (sqlite3.Error, SQLAlchemyError, OSError) as error:
             raise _unusable(self.engine, error) from error
 
+    def grant(self, role: str) -> None:
+        """As Backend: SQLite knows no roles."""
+        raise DBOSInitializationError(f"the rights of {role!r} could not be granted: SQLite has no roles")
+
+    def reset(self, *, truncate: bool) -> None:
+        """As Backend."""
+        file = sqlite.database_file(self.engine.url)
+        if file is None or not file.exists():
+            return
+        act = administration.empty_file if truncate else administration.remove_tables
+        try:
+            with self.source.connection() as connection:
+                act(connection.driver)
+        except (sqlite3.Error, SQLAlchemyError, OSError) as error:
+            raise DBOSInitializationError(f"the system database could not be reset: {told_by(error)}") from error
+
 
 def open_backend(settings: DatabaseSettings) -> PostgresBackend | SqliteBackend:
     """The database that the settings name.
@@ -199,5 +243,9 @@ def _url(text: str) -> URL:
 
 def _unusable(engine: Engine, error: Exception) -> DBOSInitializationError:
     where = engine.url.render_as_string(hide_password=True)
-    told = " ".join(str(getattr(error, "orig", None) or error).split())
-    return DBOSInitializationError(f"the system database {where} cannot be used: {told}")
+    return DBOSInitializationError(f"the system database {where} cannot be used: {told_by(error)}")
+
+
+def told_by(error: Exception) -> str:
+    """What a driver says is wrong, in one line."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -67,6 +67,14 @@ class SystemDatabase:
         """
         self._backend.prepare()
 
+    def grant(self, role: str) -> None:
+        """Let a role of PostgreSQL use the tables. Raises DBOSInitializationError when it cannot be."""
+        self._backend.grant(role)
+
+    def reset(self, *, truncate: bool) -> None:
+        """Drop the system tables, or with `truncate` only what is in them. Raises DBOSInitializationError."""
+        self._backend.reset(truncate=truncate)
+
     def run(self, operation: Callable[[], Operation[T]]) -> T:
         """Perform an operation, on the calling thread. The operation is made anew for each try."""
         return self._retrying(lambda: self._perform(operation))
