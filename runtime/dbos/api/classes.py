@@ -10,11 +10,12 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
+from dbos._error import DBOSException
 from dbos.api.runtime import process, registry
 from dbos.core.ids import STEP_WORKFLOW_PREFIX, check_text
 from dbos.engine.authorization import Authentication, authorize
 from dbos.engine.context import authenticated, authentication
-from dbos.engine.targets import WORKFLOW_ATTRIBUTE
+from dbos.engine.targets import WORKFLOW_ATTRIBUTE, MethodKind
 
 logger = logging.getLogger("dbos")
 
@@ -52,7 +53,12 @@ class Classes:
         """Make a class known whose methods are workflows, under its own name or `class_name`."""
 
         def decorate(cls: ClassT) -> ClassT:
-            registry.targets.add_class(cls, class_name or cls.__name__)
+            for workflow in registry.targets.add_class(cls, class_name or cls.__name__):
+                if workflow in registry.scheduled and registry.targets.kind_of(workflow) is not MethodKind.STATIC:
+                    raise DBOSException(
+                        f"{workflow} is a method: @DBOS.scheduled runs functions and static methods; use "
+                        "DBOS.create_schedule for a class method"
+                    )
             return cls
 
         return decorate

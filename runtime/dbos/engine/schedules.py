@@ -324,4 +324,8 @@ def context_of(services: Services, name: str, text: str) -> Any:
 def _names(names: Names) -> list[str] | None:
     if names is None:
         return None
-    return [names] if isinstance(names, str) else list(names)
+    if isinstance(names, str):
+        return [names]
+    if not isinstance(names, list | tuple | set) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"expected text or a list of texts to filter schedules by, got {names!r}")
+    return list(names)

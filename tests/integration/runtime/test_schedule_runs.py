@@ -322,4 +322,12 @@ def test_a_declaration_that_cannot_be_is_refused() -> None:
         @DBOS.scheduled(EVERY_SECOND)
         def plain(_scheduled: datetime, _actual: datetime) -> None: ...
 
+    with pytest.raises(DBOSException, match="own is a method"):
+
+        @DBOS.dbos_class("Clerk")
+        class Clerk:
+            @DBOS.scheduled(EVERY_SECOND)
+            @DBOS.workflow(name="own")
+            def own(self, _scheduled: datetime, _actual: datetime) -> None: ...
+
     DBOS.destroy(destroy_registry=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dbos.engine.waiting import Signals
-from dbos.engine.wakeups import MAX_PAYLOAD_BYTES, payloads
+from dbos.engine.wakeups import MAX_PAYLOAD_BYTES, Listener, payloads, schedule_news
 
 
 def test_queues_are_told_one_by_one_and_ends_together() -> None:
@@ -42,6 +43,16 @@ def test_an_id_that_fits_nowhere_is_left_to_its_waiters_poll() -> None:
     told = [json.loads(text) for text in payloads("dbos", {"x" * 9000, "q"}, ["a", "x" * 9000, "b"])]
     assert {"schema": "dbos", "queues": ["q"]} in told
     assert [workflow_id for news in told for workflow_id in news.get("done", [])] == ["a", "b"]
+
+
+def test_a_listener_hears_that_schedules_changed_in_its_own_schema() -> None:
+    heard: list[str] = []
+    source: Any = None
+    listener = Listener(source, "dbos", Signals(), on_schedules=lambda: heard.append("schedules"))
+    listener._hear(schedule_news("dbos"))
+    listener._hear(schedule_news("other"))
+    listener._hear(json.dumps({"schema": "dbos", "queues": ["q"]}))
+    assert heard == ["schedules"]
 
 
 def test_a_waiter_hears_of_its_own_workflow_only() -> None:
