@@ -21,6 +21,7 @@ from dbos.api.calls import (
 from dbos.api.classes import Classes
 from dbos.api.communication import Communication
 from dbos.api.decorators import Decorators
+from dbos.api.draining import Draining
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.managing import Managing
 from dbos.api.queueing import Queueing
@@ -94,15 +95,16 @@ class _ContextAttributes(type):
 
 
 class DBOS(
+    Administration,
     Communication,
     Decorators,
+    Draining,
     Classes,
     Managing,
     Awaiting,
     Stepping,
     Queueing,
     Schedules,
-    Administration,
     Versions,
     metaclass=_ContextAttributes,
 ):

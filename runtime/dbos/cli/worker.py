@@ -23,16 +23,21 @@ from dbos.api.runtime import process
 logger = logging.getLogger("dbos")
 
 DEFAULT_GRACE_SECONDS = 25.0
+DRAINED_LOOK_SECONDS = 0.2
 
 
 @click.command()
 @click.argument("module_or_file")
-def worker(module_or_file: str) -> None:
+@click.option("--until-drained", is_flag=True, help="End, with status 0, once no work is left; for Jobs.")
+def worker(module_or_file: str, until_drained: bool) -> None:
     """Serve the queues of the application in MODULE_OR_FILE until SIGTERM or SIGINT.
 
     The module is imported (never run as __main__) and launched, unless it launched itself. On SIGTERM
     the worker claims nothing more, lets what runs finish for DBOS_SHUTDOWN_GRACE_SEC seconds (default
     25), hands back what it has not begun and exits with 0. A second signal ends it at once.
+
+    With --until-drained it ends as soon as nothing runs and nothing waits that it may run; workflows
+    whose delay is not over, of another version or of functions it does not have, are left to others.
 
     DBOS_SYSTEM_DATABASE_URL fills in where the configuration names no database. Exit status 2: the
     application or its settings cannot be used.
@@ -52,7 +57,10 @@ def worker(module_or_file: str) -> None:
     except Exception as error:  # noqa: BLE001 -- whatever a module raises, its author needs to see where
         traceback.print_exc()
         _fail(f"{module_or_file}: raised {type(error).__name__} while it was loaded")
-    stop.wait()
+    if until_drained:
+        _await_drained(stop)
+    else:
+        stop.wait()
     logger.info("Stopping: running workflows have %.0f s to finish", grace)
     finished = _stop(grace)
     logger.info("Stopped" if finished else "Stopped with workflows that still run; they are recovered elsewhere")
@@ -61,6 +69,13 @@ def worker(module_or_file: str) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _await_drained(stop: threading.Event) -> None:
+    while not stop.wait(DRAINED_LOOK_SECONDS):
+        application = process.application
+        if application is None or application.engine is None or application.engine.drained():
+            return
 
 
 def _stop(grace: float) -> bool:

@@ -111,6 +111,19 @@ class Engine:
         if done.owner is not None:
             raise DBOSInitializationError(f"Queue {name!r} belongs to application {done.owner!r}; choose another name")
 
+    def drained(self) -> bool:
+        """Whether nothing runs here and nothing waits that this process may run.
+
+        A delay that is not over is not work yet.
+        """
+        begun = self.executor.begun
+        if self._busy() or self.queues.has_work():
+            return False
+        return not self._busy() and self.executor.begun == begun  # nothing came and went meanwhile
+
+    def _busy(self) -> bool:
+        return self.executor.active > 0 or self.queues.claiming
+
     def drain(self, seconds: float) -> bool:
         """Claim nothing more, hand back what has not begun, let the rest finish; whether it did in time."""
         self._draining = True

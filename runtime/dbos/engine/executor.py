@@ -88,6 +88,8 @@ class Executor:
         self.threads = WorkerThreads(most=max_threads)
         self.loop = EventLoopThread()
         self._active = 0
+        self.begun = 0
+        """How many workflows were taken on so far."""
         self._tasks: set[asyncio.Task[Outcome]] = set()
         """What runs on loops of the application: a loop itself keeps no task alive."""
         self._quiet = threading.Condition(threading.Lock())
@@ -140,6 +142,11 @@ class Executor:
         self._tasks.add(task)
         task.add_done_callback(self._end_task)
         return task
+
+    @property
+    def active(self) -> int:
+        """How many workflows run or wait for a thread here."""
+        return self._active
 
     def hand_back(self) -> list[str]:
         """Put back every claimed workflow that has not begun; the IDs of those that were still ours."""
@@ -295,6 +302,7 @@ class Executor:
     def _begin(self) -> None:
         with self._quiet:
             self._active += 1
+            self.begun += 1
 
     def _end_task(self, task: asyncio.Task[Outcome]) -> None:
         self._tasks.discard(task)

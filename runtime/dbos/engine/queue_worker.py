@@ -12,11 +12,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
 from dbos.core.ids import INTERNAL_QUEUE, OwnerToken
 from dbos.core.limits import QueueLimits, claim_budget
 from dbos.engine.services import Services, epoch_ms, new_uuid
-from dbos.store.dequeue import ClaimRequest, claim_statement, claimed_workflow, list_partitions, sweep_due_rows
+from dbos.store.dequeue import (
+    ClaimRequest,
+    claim_statement,
+    claimed_workflow,
+    list_partitions,
+    load_eligible,
+    sweep_due_rows,
+)
 from dbos.store.dialects.errors import is_conflict
 from dbos.store.operation import Operation, Row, Statement
 from dbos.store.queues import load_queues
@@ -68,6 +76,8 @@ class QueueWorker:
         self._retry_at: dict[str, float] = {}
         self._wake = threading.Condition(threading.Lock())
         self._stopping = False
+        self.claiming = False
+        """Whether a claim is under way: what it takes is not counted as running yet."""
         self.last_poll = time.monotonic()
         """When the database last answered a poll, on the monotonic clock."""
         self._thread = threading.Thread(target=self._run, name="dbos-claims", daemon=True)
@@ -192,7 +202,25 @@ class QueueWorker:
         free = max(0, BATCH - self._backlog())
         return claim_budget(row.limits, running=self._running[queue], batch=free)
 
+    def has_work(self) -> bool:
+        """Whether a workflow waits that this process may run, now or once a limit lets it. Reads the database."""
+        database, claimant = self._services.database, self._services.claimant
+        rows = database.run(lambda: load_queues(claimant.application))
+        skipped = self._skipped_keys()
+        return any(
+            database.run(partial(load_eligible, row.name, row.limits, claimant, skipped=skipped))
+            for row in rows
+            if row.runnable and self._serves(row.name)
+        )
+
     def _claim(self, queue: str) -> None:
+        self.claiming = True
+        try:
+            self._claim_and_dispatch(queue)
+        finally:
+            self.claiming = False
+
+    def _claim_and_dispatch(self, queue: str) -> None:
         row = self._queues.get(queue)
         if row is None:
             return

@@ -110,6 +110,21 @@ def claimed_workflow(row: Row, owner: OwnerToken) -> ClaimedWorkflow:
     )
 
 
+def load_eligible(queue: str, limits: QueueLimits, claimant: Claimant, *, skipped: list[str]) -> Operation[bool]:
+    """Whether something waits on a queue that this executor may run; limits that are used up do not matter.
+
+    On a queue with lanes a row without a partition key is never run.
+    """
+    parameters = {
+        "queue": queue,
+        "version": claimant.version,
+        "application": claimant.application,
+        "skipped": skipped,
+        "partitioned": limits.partitioned,
+    }
+    return bool((yield Statement("load_eligible", parameters)))
+
+
 def release_workflows(claimed: Sequence[ClaimedWorkflow]) -> Operation[list[WorkflowId]]:
     """Put claimed workflows back, attempts and version as before the claim; the ones that were still ours."""
     rows = yield release_statement(claimed)
