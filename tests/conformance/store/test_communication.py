@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dbos._error import DBOSNonExistentWorkflowError
 from dbos.core.ids import OwnerToken, WorkflowId
@@ -81,6 +84,32 @@ def test_messages_are_taken_in_their_order_each_by_one(database: SystemDatabase,
     assert _take(database, topic="") == Stored("5", None)
     taken = sql.execute("SELECT message, consumed_by_function_id AS by FROM dbos.notifications").fetchall()
     assert {row["message"]: row["by"] for row in taken} == {"3": 7, "1": 8, "2": 9, "4": 10, "5": 1}
+
+
+SENT = st.tuples(st.just("send"), st.sampled_from(["", "t", "u::v"]), st.sampled_from([None, "k1", "k2"]))
+TAKEN = st.tuples(st.just("take"), st.sampled_from(["", "t", "u::v"]), st.none())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(acts=st.lists(SENT | TAKEN, max_size=25))
+def test_whatever_is_sent_and_taken_each_topic_is_a_queue(
+    database: SystemDatabase, sql: Bystander, acts: list[tuple[str, str, str | None]]
+) -> None:
+    sql.execute("DELETE FROM dbos.notifications")
+    expected: dict[str, list[str]] = {}
+    keys: set[str] = set()
+    for number, (act, topic, key) in enumerate(acts, start=1):
+        waiting = expected.setdefault(topic, [])
+        if act == "take":
+            first = _take(database, number, topic=topic)
+            assert (None if first is None else first.text) == (waiting.pop(0) if waiting else None)
+            continue
+        _send(database, a_message(number, topic=topic, token=str(UUID(int=number)), idempotency_key=key))
+        if key is None or key not in keys:
+            waiting.append(str(number))
+        keys |= {key} - {None}  # type: ignore[arg-type]
+    for topic, waiting in expected.items():
+        assert database.run(lambda topic=topic: has_message(W, topic)) == bool(waiting)
 
 
 def test_a_destination_that_is_none_stops_them_all(database: SystemDatabase, sql: Bystander) -> None:
