@@ -174,12 +174,14 @@ class Scheduler:
         if slept or time.monotonic() >= self._next_load:
             self._load(now)
         due = self._agenda.take_due(now)
-        for entry in due:
-            self._take(entry, now, slept=slept)
-        self._take_made_up()
-        self._fire()
-        for entry in due:  # only now: computing moments takes longer than enqueuing runs
-            self._move_on(entry, now if slept else entry.next_due)
+        try:
+            for entry in due:
+                self._take(entry, now, slept=slept)
+            self._take_made_up()
+            self._fire()
+        finally:
+            for entry in due:  # only now: computing moments takes longer than enqueuing runs
+                self._move_on(entry, now if slept else entry.next_due)
         self._expected = max(self._clock.now(), now)  # what the database took was no sleep
 
     def _wait(self) -> None:
@@ -209,13 +211,18 @@ class Scheduler:
 
     def _take(self, entry: Entry, now: datetime, *, slept: bool) -> None:
         if not slept:
-            self._due.append(DueRun(entry.prepared or self._run_of(entry, entry.next_due), entry, entry.next_due))
+            self._add(entry, entry.next_due, entry.prepared)
         elif entry.row is not None and entry.row.automatic_backfill:
             self._make_up(entry, just_before(entry.next_due), just_after(now))
         else:
             moment = latest_moment(entry.rule, just_before(entry.next_due), now)
             if moment is not None:
-                self._due.append(DueRun(self._run_of(entry, moment), entry, moment))
+                self._add(entry, moment)
+
+    def _add(self, entry: Entry, moment: datetime, prepared: ScheduledRun | None = None) -> None:
+        run = prepared or self._run_at(entry, moment)
+        if run is not None:
+            self._due.append(DueRun(run, entry, moment))
 
     def _take_made_up(self) -> None:
         while self._made_up and len(self._due) < BATCH:
@@ -226,12 +233,21 @@ class Scheduler:
 
     def _make_up(self, entry: Entry, after: datetime, before: datetime) -> None:
         moments = missed_moments(entry.rule, after, before)
-        self._made_up.append(DueRun(self._run_of(entry, moment), entry, moment, made_up=True) for moment in moments)
+        runs = ((self._run_at(entry, moment), moment) for moment in moments)
+        self._made_up.append(DueRun(run, entry, moment, made_up=True) for run, moment in runs if run is not None)
 
     def _move_on(self, entry: Entry, after: datetime) -> None:
         entry.next_due = entry.rule.next_after(after)
-        entry.prepared = None if entry.row is None else self._run_of(entry, entry.next_due)
         self._agenda.put(entry)
+        # A declared run also says when it is fired.
+        entry.prepared = None if entry.row is None else self._run_at(entry, entry.next_due)
+
+    def _run_at(self, entry: Entry, moment: datetime) -> ScheduledRun | None:
+        try:
+            return self._run_of(entry, moment)
+        except Exception:  # the context is the application's: it raises anything when it is stored
+            logger.exception("A run of schedule %s cannot be stored, and is left out", entry.name)
+            return None
 
     def _run_of(self, entry: Entry, moment: datetime) -> ScheduledRun:
         services = self._services
@@ -346,7 +362,7 @@ class Scheduler:
         for due in left:
             entry = self._entries.get(due.entry.name)
             if entry is not None and entry is not due.entry and entry.rule == due.entry.rule:
-                self._due.append(replace(due, run=self._run_of(entry, due.due), entry=entry))
+                self._add(entry, due.due)
 
     def _enqueue_singly(self, batch: list[DueRun], error: Exception) -> None:
         if len(batch) == 1:

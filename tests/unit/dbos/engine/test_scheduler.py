@@ -331,6 +331,34 @@ def test_a_run_that_cannot_be_stored_stops_no_other(setting: Setting, caplog: py
     assert "A run of schedule bad cannot be enqueued" in caplog.text
 
 
+class Moody:
+    """A context that can be read and not be written."""
+
+    def __reduce__(self) -> Any:
+        return (Moody.__new__, (Moody,)) if Moody.writable else _refuse()
+
+    writable = True
+
+
+def _refuse() -> Any:
+    raise TypeError("not now")
+
+
+def test_a_context_that_cannot_be_written_leaves_out_its_runs_and_no_other(
+    setting: Setting, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.add("moody", "* * * * * *", context=encode_context(Moody(), "py_pickle"))
+    setting.add("good", "* * * * * *")
+    monkeypatch.setattr(Moody, "writable", False)
+    setting.look()
+    assert setting.pass_seconds(2) == ids("good", 1, 2)
+    assert setting.look(after=SECOND * 9) == ids("good", 11)
+    assert "A run of schedule moody cannot be stored" in caplog.text
+    monkeypatch.setattr(Moody, "writable", True)
+    setting.look(after=SECOND)
+    assert setting.look(after=SECOND) == sorted([*ids("moody", 13), *ids("good", 13)])
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"context": "gibberish"}, {"schedule": "not cron"}, {"cron_timezone": "Nowhere/Land"}],
