@@ -277,7 +277,7 @@ def test_every_python_example_compiles(page: Path) -> None:
 
 PROGRAMS = [
     (page, number)
-    for page in ("runtime", "managing-workflows", "queues", "communicating", "schedules", "debouncing")
+    for page in ("runtime", "managing-workflows", "queues", "communicating", "transactions", "schedules", "debouncing")
     for number, block in enumerate(blocks(docs(page), "python"))
     if "DBOS_SYSTEM_DATABASE_URL" in block
 ]

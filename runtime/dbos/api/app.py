@@ -29,9 +29,11 @@ from dbos.api.runtime import Application, configure, engine, process, refuse_eve
 from dbos.api.schedules import Schedules
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses
 from dbos.api.stepping import Stepping, StepStatus
+from dbos.api.transactions import Transactions, current_session
 from dbos.api.versions import Versions
 from dbos.config.sources import DBOSConfig
 from dbos.engine.context import authentication, current_execution, current_step
+from dbos.store.user_database import UserSession
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,6 +86,11 @@ class _ContextAttributes(type):
         return StepStatus(step.function_id, step.attempt - 1, step.max_attempts)
 
     @property
+    def sql_session(cls) -> UserSession:
+        """The session of the transaction that runs here. Raises DBOSException outside of @DBOS.transaction."""
+        return current_session()
+
+    @property
     def application_version(cls) -> str:
         """The version that this process runs. Raises DBOSException before launch."""
         return engine().services.claimant.version
@@ -105,6 +112,7 @@ class DBOS(
     Stepping,
     Queueing,
     Schedules,
+    Transactions,
     Versions,
     metaclass=_ContextAttributes,
 ):

@@ -13,6 +13,7 @@ from typing import Any
 
 from dbos._error import DBOSException, DBOSInitializationError
 from dbos.api.admin_calls import AdminCalls
+from dbos.api.application_database import ApplicationDatabase
 from dbos.config.file import read_config_file
 from dbos.config.settings import Settings
 from dbos.config.sources import load_settings
@@ -57,6 +58,7 @@ class Application:
             admin_server=process.admin_server,
             file=read_config_file(Path.cwd(), os.environ),
         )
+        self.user_database = ApplicationDatabase(self.settings)
         self.engine: Engine | None = None
         self._endpoint: MetricsEndpoint | None = None
         self._admin: AdminServer | None = None
@@ -80,6 +82,7 @@ class Application:
             services = self._make_services()
             try:
                 services.database.prepare()
+                self.user_database.launch()
                 engine = Engine(
                     services,
                     registry,
@@ -95,6 +98,7 @@ class Application:
                 self.engine = None
                 services.writer.stop()
                 self._close_endpoint()
+                self.user_database.close()
                 services.database.close()
                 raise
         logger.info(
@@ -113,6 +117,7 @@ class Application:
             finished = engine.drain(completion_seconds)  # what runs still calls its steps through the engine
             self.engine = None
             engine.stop()
+            self.user_database.close()
             self._close_endpoint()
             return finished
 

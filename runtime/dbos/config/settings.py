@@ -86,6 +86,8 @@ class Settings:
 
     name: str
     database: DatabaseOptions
+    application_database_url: str | None = None
+    """Where @DBOS.transaction runs; None: in the system database."""
     executor_id: str = "local"
     application_version: str | None = None
     """None: a hash of the registered code."""
@@ -113,3 +115,8 @@ class Settings:
             )
         if not self.executor_id.strip():
             raise refuse("executor_id", self.executor_id, expected="text that is not blank")
+
+    @property
+    def system_database_url(self) -> str:
+        """The URL of the system database; without one a file in the working directory."""
+        return self.database.url or f"sqlite:///{self.name.replace('-', '_')}.sqlite"

@@ -9,6 +9,7 @@ from typing import Any, TypedDict, TypeVar
 from sqlalchemy import Engine
 
 from dbos._error import DBOSInitializationError
+from dbos.config.databases import choose_databases
 from dbos.config.file import ConfigFile
 from dbos.config.settings import AdminOptions, DatabaseOptions, MetricsOptions, NotificationOptions, Settings, refuse
 
@@ -28,6 +29,8 @@ class DBOSConfig(TypedDict, total=False):
     |---|---|
     | `name` | |
     | `system_database_url` | `sqlite:///<name>.sqlite` in the working directory, each `-` as `_`; `postgresql://…` |
+    | `application_database_url` | the system database; where `@DBOS.transaction` runs |
+    | `database_url` | the former name of `application_database_url` |
     | `system_database_engine` | an SQLAlchemy engine of your own instead of the URL |
     | `dbos_system_schema` | `dbos` |
     | `sys_db_pool_size` | 20 |
@@ -51,6 +54,8 @@ class DBOSConfig(TypedDict, total=False):
 
     name: str
     system_database_url: str | None
+    application_database_url: str | None
+    database_url: str | None
     system_database_engine: Engine | None
     dbos_system_schema: str | None
     sys_db_pool_size: int | None
@@ -100,11 +105,19 @@ def load_settings(
     level = (_take(config, "log_level", str) or "INFO").upper()
     if level not in LOG_LEVELS:
         raise refuse("log_level", level, expected=f"one of {', '.join(LOG_LEVELS)}")
+    engine = _take(config, "system_database_engine", Engine)
+    urls = choose_databases(
+        system=_take(config, "system_database_url", str) or database_url,
+        application=_take(config, "application_database_url", str),
+        database=_take(config, "database_url", str),
+        has_engine=engine is not None,
+    )
     return Settings(
         name=config["name"],
+        application_database_url=urls.application,
         database=DatabaseOptions(
-            url=_take(config, "system_database_url", str) or database_url,
-            engine=_take(config, "system_database_engine", Engine),
+            url=urls.system,
+            engine=engine,
             schema=_or(_take(config, "dbos_system_schema", str), "dbos"),
             pool_size=_or(_take(config, "sys_db_pool_size", int), 20),
             engine_options=dict(_take(config, "db_engine_kwargs", dict) or {}),

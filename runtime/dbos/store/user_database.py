@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Engine, create_engine
@@ -23,6 +23,7 @@ from dbos.store.dialects.sqlite import BUSY_SECONDS
 
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
+UserSession: TypeAlias = Session
 
 FORGET_SECONDS = 30.0
 """How long the removal of checkpoints may take on a loop of the application."""
@@ -32,6 +33,7 @@ _DRIVERS = {
     "sqlite": ("sqlite", "sqlite+aiosqlite"),
 }
 """The drivers of a URL that names none: for threads, and for event loops."""
+_SYNC_TWINS = {"postgresql+psycopg": "postgresql+psycopg", "sqlite+aiosqlite": "sqlite"}
 _POOL = {"pool_size": 20, "max_overflow": 0, "pool_timeout": 30, "pool_pre_ping": True}
 
 
@@ -102,6 +104,7 @@ class AsyncUserDatabase:
         _check_dialect(first.sync_engine)
         self._make_session = settings.make_session or async_sessionmaker(expire_on_commit=False)
         self.table = _table(settings, first.sync_engine)
+        self._cleaning = None if self._given is not None else _sync_sibling(settings)
         known_databases.add(self)
 
     @property
@@ -123,7 +126,14 @@ class AsyncUserDatabase:
         return await session.run_sync(function, *args)
 
     def forget(self, workflow_id: str, first_step: int = 0) -> None:
-        """Remove the checkpoints of a workflow from a step on. Blocks; not for a thread with an event loop."""
+        """Remove the checkpoints of a workflow from a step on. Blocks; not for a thread with an event loop.
+
+        By an engine for threads where there is one: the loop that made them may have ended, or be busy.
+        """
+        if self._cleaning is not None:
+            with Session(self._cleaning) as session:
+                self.table.delete(session, workflow_id, first_step)
+            return
         loop = next((each for each in list(self._engines) if each.is_running()), None)
         if loop is None:
             asyncio.run(self._forget_and_dispose(workflow_id, first_step))
@@ -216,6 +226,16 @@ def _open(settings: UserDatabaseSettings, create: Callable[..., Any], *, asynchr
     given = dict(settings.engine_options)
     arguments = {**options.pop("connect_args", {}), **given.pop("connect_args", {})}
     return create(url, connect_args=arguments, **{**options, **given})
+
+
+def _sync_sibling(settings: UserDatabaseSettings) -> Engine | None:
+    """An engine for threads on the same database; None where its driver has no such twin."""
+    url = parse_user_url(settings.url, asynchronous=True)
+    driver = _SYNC_TWINS.get(url.drivername)
+    if driver is None or (driver == "sqlite" and url.database in {None, "", ":memory:"}):
+        return None
+    arguments = settings.engine_options.get("connect_args", {})
+    return create_engine(url.set(drivername=driver), pool_size=1, max_overflow=0, connect_args=arguments)
 
 
 def _check_dialect(engine: Engine) -> None:

@@ -100,11 +100,19 @@ def test_a_newer_file_is_used(our_file: Path) -> None:
         assert client.list_workflows() == []
 
 
-def test_a_file_with_other_tables_is_refused(tmp_path: Path) -> None:
+def test_tables_of_the_application_may_lie_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "notes.sqlite"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE notes (text)")
-    with pytest.raises(DBOSInitializationError, match="has tables, but none of DBOS"):
+    with DBOSClient(system_database_url=f"sqlite:///{path}") as client:
+        assert client.list_workflows() == []
+
+
+def test_a_file_with_tables_that_are_named_as_ours_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE queues (text)")
+    with pytest.raises(DBOSInitializationError, match=r"named as those of DBOS \(queues\)"):
         DBOSClient(system_database_url=f"sqlite:///{path}")
 
 

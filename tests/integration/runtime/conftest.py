@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
 from dbos import DBOS, DBOSClient
 from support.bystander import Bystander, bystander
+from support.postgres import PostgresServer
 
 APPLICATION = "orders"
 VERSION = "v1"
@@ -52,3 +54,29 @@ def client(database_url: str) -> Iterator[DBOSClient]:
     """A client of the application."""
     with DBOSClient(system_database_url=database_url, application_name=APPLICATION) as opened:
         yield opened
+
+
+@pytest.fixture
+def user_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database of the user, with the table `accounts`."""
+    if database_kind == "sqlite":
+        url = f"sqlite:///{tmp_path / 'user.sqlite'}"
+        _create_accounts(url)
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.database(schema=False) as url:
+        _create_accounts(url)
+        yield url
+
+
+@pytest.fixture
+def user(user_url: str) -> Iterator[Bystander]:
+    """A connection of somebody else to the user's database."""
+    with bystander(user_url) as connection:
+        yield connection
+
+
+def _create_accounts(url: str) -> None:
+    with bystander(url) as connection:
+        connection.execute("CREATE TABLE accounts (owner text PRIMARY KEY, cents int NOT NULL)")

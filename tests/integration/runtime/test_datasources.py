@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,38 +14,11 @@ from dbos import DBOS, AsyncSQLAlchemyDatasource, SetWorkflowID, SQLAlchemyDatas
 from dbos._error import DBOSException, DBOSInitializationError
 from dbos.engine.transactions import janitor
 from integration.runtime.conftest import Launch
-from support.bystander import Bystander, bystander
-from support.postgres import PostgresServer
+from support.bystander import Bystander
 
 pytestmark = pytest.mark.both_databases
 
 INSERT = text("INSERT INTO accounts (owner, cents) VALUES (:owner, :cents)")
-
-
-@pytest.fixture
-def user_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database with a table of the user."""
-    if database_kind == "sqlite":
-        url = f"sqlite:///{tmp_path / 'user.sqlite'}"
-        _create_accounts(url)
-        yield url
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    with server.database(schema=False) as url:
-        _create_accounts(url)
-        yield url
-
-
-@pytest.fixture
-def user(user_url: str) -> Iterator[Bystander]:
-    """A connection of somebody else to the user's database."""
-    with bystander(user_url) as connection:
-        yield connection
-
-
-def _create_accounts(url: str) -> None:
-    with bystander(url) as connection:
-        connection.execute("CREATE TABLE accounts (owner text PRIMARY KEY, cents int NOT NULL)")
 
 
 class Site:

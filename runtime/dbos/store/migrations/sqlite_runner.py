@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from dbos._error import DBOSInitializationError
 from dbos.store.dialects.sqlite_text import CLOCK
-from dbos.store.migrations.requirements import SCHEMA_VERSION
+from dbos.store.migrations.requirements import REQUIRED_COLUMNS, SCHEMA_VERSION
 
 _SCRIPTS = ("0001_tables.sql", "0002_indexes.sql")
 
@@ -16,14 +16,15 @@ def ensure_file(driver: sqlite3.Connection, place: str) -> None:
     """Make sure that the file can be used, creating the tables when there are none.
 
     Of any number of processes that start at once exactly one creates them, in one transaction. A file that
-    is ours from the start keeps a write-ahead log. Raises DBOSInitializationError for an older schema and
-    for tables of somebody else.
+    is ours from the start keeps a write-ahead log. Tables of the application may lie in the same file.
+    Raises DBOSInitializationError for an older schema and for tables that are named as ours.
     """
-    if _version(driver) is None and not _tables(driver):
-        driver.execute("PRAGMA journal_mode = WAL")
+    if _version(driver) is None and not _in_the_way(driver):
+        if not _tables(driver):
+            driver.execute("PRAGMA journal_mode = WAL")
         driver.execute("BEGIN IMMEDIATE")
         try:
-            if not _tables(driver):
+            if not _in_the_way(driver):
                 _create(driver)
         except BaseException:
             driver.execute("ROLLBACK")
@@ -32,7 +33,8 @@ def ensure_file(driver: sqlite3.Connection, place: str) -> None:
     version = _version(driver)
     if version is None:
         raise DBOSInitializationError(
-            f"{place} has tables, but none of DBOS; configure another file in system_database_url"
+            f"{place} has tables that are named as those of DBOS ({', '.join(sorted(_in_the_way(driver)))}), but no "
+            "version of its schema; configure another file in system_database_url"
         )
     if version < SCHEMA_VERSION:
         raise DBOSInitializationError(
@@ -51,6 +53,10 @@ def _version(driver: sqlite3.Connection) -> int | None:
 def _tables(driver: sqlite3.Connection) -> set[str]:
     rows = driver.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     return {row[0] for row in rows.fetchall()}
+
+
+def _in_the_way(driver: sqlite3.Connection) -> set[str]:
+    return _tables(driver) & {"dbos_migrations", *REQUIRED_COLUMNS}
 
 
 def _create(driver: sqlite3.Connection) -> None:
