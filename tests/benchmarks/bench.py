@@ -37,9 +37,11 @@ def main(only: str, rounds: int | None, *, quick: bool, output: Path) -> None:
         tasks = choose([*RuntimeMeasures(server, quick=quick).tasks(), *operator.tasks()], only)
         peer_python()
         machine = describe_machine(server.url)
-        results = run_tasks(tasks, rounds=rounds, say=say)
-    machine |= {"command": command(only, rounds, quick=quick), "rounds": rounds, "load_after": load()}
-    write_run(Run(machine, tuple(results)), output)
+        machine |= {"command": command(only, rounds, quick=quick), "rounds": rounds}
+        results = []
+        for result in run_tasks(tasks, rounds=rounds, say=say):
+            results.append(result)  # written each time: what fails or is interrupted costs only what comes later
+            write_run(Run({**machine, "load_after": load()}, tuple(results)), output)
     click.echo(f"\n{as_text(results)}\n\n{output} written after {time.monotonic() - began:.0f} s")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,15 +33,13 @@ class Task:
     rounds: int | None = None
 
 
-def run_tasks(tasks: Sequence[Task], *, rounds: int, say: Say) -> list[Result]:
-    """The results of every task, told one by one."""
-    results = []
+def run_tasks(tasks: Sequence[Task], *, rounds: int, say: Say) -> Iterator[Result]:
+    """The results of every task, as soon as they are there."""
     for number, task in enumerate(tasks, start=1):
         say(f"[{number}/{len(tasks)}] {task.name}")
         for result in _run(task, min(rounds, task.rounds or rounds)):
             say(f"    {one_line(result)}")
-            results.append(result)
-    return results
+            yield result
 
 
 def _run(task: Task, rounds: int) -> list[Result]:

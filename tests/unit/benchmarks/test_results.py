@@ -104,7 +104,7 @@ def test_sides_take_turns_and_change_who_begins() -> None:
         turns.append(side)
         return {"rate": 2.0 if side is Side.OURS else 1.0}
 
-    (result,) = run_tasks([Task("work", (FAST,), take)], rounds=3, say=lambda _line: None)
+    [result] = run_tasks([Task("work", (FAST,), take)], rounds=3, say=lambda _line: None)
 
     assert turns == [Side.OURS, Side.PEER, Side.PEER, Side.OURS, Side.OURS, Side.PEER]
     assert result.ratio == 2
