@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from dbos._serialization import WorkflowSerializationFormat
 from dbos.api.calls import EngineStatuses
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions, check_attributes, check_policy, check_priority, check_reuse, check_seconds
 from dbos.api.runtime import engine
 from dbos.core.ids import WorkflowId, check_name, check_text
 from dbos.core.statuses import WorkflowStatusString
+from dbos.engine.authorization import Authentication
 from dbos.engine.commands import enqueue_described
 from dbos.engine.interpreters import run_blocking, run_on_loop
+from dbos.engine.places import check_format
 from dbos.engine.services import epoch_ms, new_uuid
-from dbos.serialization.encoding import encode_inputs
+from dbos.serialization.encoding import PORTABLE_JSON, PY_PICKLE, encode_inputs
 from dbos.store.rows import NewWorkflow
 
 KNOWN = frozenset(EnqueueOptions.__annotations__)
+FORMATS = {WorkflowSerializationFormat.PORTABLE: PORTABLE_JSON, WorkflowSerializationFormat.NATIVE: PY_PICKLE}
+"""The formats that do not depend on the application."""
 
 
 def new_record(
@@ -30,6 +36,7 @@ def new_record(
     check_enqueue(options)
     delay = check_seconds(options.get("delay_seconds"), subject="delay_seconds")
     timeout = options.get("workflow_timeout")
+    serialization = FORMATS.get(check_format(options.get("serialization_type")), serialization)
     return NewWorkflow(
         workflow_id=WorkflowId(options.get("workflow_id") or new_uuid()),
         status=WorkflowStatusString.ENQUEUED if delay is None else WorkflowStatusString.DELAYED,
@@ -40,13 +47,15 @@ def new_record(
         class_name=options.get("class_name"),
         config_name=options.get("instance_name"),
         queue_name=options["queue_name"],
-        application_name=application,
+        application_name=options.get("application_name") or application,
         application_version=options.get("app_version"),
         timeout_ms=None if timeout is None else int(timeout * 1000),
         delay_until_ms=None if delay is None else epoch_ms() + int(delay * 1000),
         deduplication_id=options.get("deduplication_id"),
         priority=check_priority(options.get("priority")) or 0,
         partition_key=options.get("queue_partition_key"),
+        authenticated_user=options.get("authenticated_user"),
+        authenticated_roles=Authentication(roles=_roles(options.get("authenticated_roles"))).stored_roles,
         attributes=check_attributes(options.get("attributes")),
         reuse=check_reuse(options.get("workflow_id_reuse_policy")),
     )
@@ -74,6 +83,14 @@ async def enqueue_options_call_async(
     return WorkflowHandleAsync(workflow_id, services, EngineStatuses(running))
 
 
+def _roles(roles: object) -> tuple[str, ...] | None:
+    if roles is None:
+        return None
+    if isinstance(roles, str) or not isinstance(roles, Sequence):
+        raise TypeError(f"authenticated_roles: expected a list of names, got {roles!r}")
+    return tuple(check_text(role, subject="authenticated_roles") for role in roles)
+
+
 def check_enqueue(options: EnqueueOptions) -> None:
     """Raise TypeError or ValueError naming an option that cannot be."""
     for required in ("workflow_name", "queue_name"):
@@ -93,6 +110,8 @@ def check_enqueue(options: EnqueueOptions) -> None:
         "class_name",
         "instance_name",
         "queue_partition_key",
+        "authenticated_user",
+        "application_name",
     ):
         if options.get(name) is not None:
             check_text(options.get(name), subject=name)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, NotRequired, Required, Self, TypedDict, TypeVar
 
 from dbos._error import DBOSException
+from dbos._serialization import WorkflowSerializationFormat
 from dbos.core.ids import check_text
 from dbos.core.limits import MAX_SECONDS
 from dbos.engine.context import (
@@ -46,6 +47,10 @@ class EnqueueOptions(TypedDict, total=False):
     priority: NotRequired[int]
     queue_partition_key: NotRequired[str]
     attributes: NotRequired[dict[str, Any]]
+    authenticated_user: NotRequired[str]
+    authenticated_roles: NotRequired[list[str]]
+    serialization_type: NotRequired[WorkflowSerializationFormat]
+    application_name: NotRequired[str | None]
     class_name: NotRequired[str]
     instance_name: NotRequired[str]
     max_recovery_attempts: NotRequired[int]

@@ -38,7 +38,7 @@ BACKLOG_SECONDS = 0.01
 """How often to look whether claimed work that waited has begun, so that there is room for more."""
 CONFLICT_SECONDS = 0.03
 """Mean wait after another executor was faster at a shared limit."""
-LANES = 500
+LANES = 150
 """How many partitions one claim looks at."""
 UNKNOWN_BACKOFF_SECONDS = (5.0, 60.0)
 """How long a function that is not here is left to other processes: the first time, and at most."""

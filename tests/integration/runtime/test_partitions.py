@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from dbos import DBOS, DBOSClient, Queue, SetEnqueueOptions, SetWorkflowID, SetWorkflowTimeout
+from dbos import (
+    DBOS,
+    DBOSClient,
+    Queue,
+    SetEnqueueOptions,
+    SetWorkflowID,
+    SetWorkflowTimeout,
+    WorkflowSerializationFormat,
+)
 from dbos.error import DBOSException
 from integration.runtime.callers import Caller
 from integration.runtime.conftest import Launch
@@ -339,3 +347,36 @@ def test_a_workflow_is_enqueued_by_its_name_alone(launch: Launch, sql: Bystander
     ]
     with pytest.raises(TypeError, match="unknown bogus"):
         enqueue({"workflow_name": "known", "queue_name": "work", "bogus": 1})
+
+
+def test_a_client_says_for_whom_and_how_it_enqueues(launch: Launch, client: DBOSClient, sql: Bystander) -> None:
+    @DBOS.workflow(name="whoami")
+    def whoami(number: int) -> list[Any]:
+        return [number, DBOS.authenticated_user, DBOS.authenticated_roles]
+
+    launch()
+    DBOS.register_queue("work")
+    described: Any = {"workflow_name": "whoami", "queue_name": "work"}
+    handle = client.enqueue(
+        {
+            **described,
+            "workflow_id": "w",
+            "authenticated_user": "ada",
+            "authenticated_roles": ["admin", "operator"],
+            "serialization_type": WorkflowSerializationFormat.JSON,
+        },
+        1,
+    )
+    assert handle.get_result(polling_interval_sec=0.05) == [1, "ada", ["admin", "operator"]]
+    client.enqueue({**described, "workflow_id": "theirs", "application_name": "shop"}, 2)
+    rows = sql.execute(
+        "SELECT serialization, authenticated_roles, application_name FROM dbos.workflow_status"
+        " ORDER BY workflow_uuid DESC"
+    ).fetchall()
+    assert [tuple(row.values()) for row in rows] == [
+        ("portable_json", '["admin", "operator"]', "orders"),
+        ("py_pickle", None, "shop"),
+    ]
+    for wrong in ({"authenticated_roles": "admin"}, {"authenticated_user": 5}, {"serialization_type": "json"}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            client.enqueue({**described, **wrong}, 1)

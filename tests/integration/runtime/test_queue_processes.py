@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def gauge(database_url: str) -> Iterator[Bystander]:
         yield connection
 
 
-def _run(folder: Path, url: str, *, workers: int, count: int, **options: Any) -> None:
+def _run(folder: Path, url: str, *, workers: int, count: int, keys: Sequence[str] = (), **options: Any) -> None:
     """Run workflows on several workers until all are done."""
     application = APPLICATION.format(**{"listen": True, **options})
     with ExitStack() as stack, DBOSClient(system_database_url=url) as client:
@@ -73,8 +73,12 @@ def _run(folder: Path, url: str, *, workers: int, count: int, **options: Any) ->
             )
         for worker in started:
             worker.wait_for("launched")
-        options = {"workflow_name": "work", "queue_name": "work"}
-        handles = [client.enqueue(options, number) for number in range(count)]  # type: ignore[arg-type]
+        described = {"workflow_name": "work", "queue_name": "work"}
+        lanes = [{**described, "queue_partition_key": key} for key in keys] or [described]
+        handles = [
+            client.enqueue(lanes[number % len(lanes)], number)  # type: ignore[arg-type]
+            for number in range(count)
+        ]
         for handle in handles:
             handle.get_result(polling_interval_sec=0.1)
 
@@ -115,3 +119,16 @@ def test_a_rate_limit_holds_over_all_processes(tmp_path: Path, database_url: str
     rows = gauge.execute("SELECT started_at_epoch_ms FROM dbos.workflow_status ORDER BY 1").fetchall()
     times = [row["started_at_epoch_ms"] for row in rows]
     assert all(later - earlier >= 1000 for earlier, later in zip(times, times[4:], strict=False)), times
+
+
+def test_a_limit_of_each_partition_holds_over_all_processes(
+    tmp_path: Path, database_url: str, gauge: psycopg.Connection
+) -> None:
+    limits = "partition_concurrency=1"
+    _run(tmp_path, database_url, workers=3, count=60, limits=limits, keys=("a", "b", "c"))
+    row = gauge.execute("SELECT now, most FROM gauge").fetchone()
+    assert row is not None
+    assert row[0] == 0
+    assert 1 < row[1] <= 3
+    order = [done[0] for done in gauge.execute("SELECT number FROM done").fetchall()]
+    assert all([number for number in order if number % 3 == lane] == list(range(lane, 60, 3)) for lane in range(3))

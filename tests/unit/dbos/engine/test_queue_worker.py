@@ -11,7 +11,7 @@ from psycopg.errors import SerializationFailure
 from dbos.core.ids import INTERNAL_QUEUE
 from dbos.core.limits import QueueLimits
 from dbos.engine import queue_worker
-from dbos.engine.queue_worker import BATCH, UNKNOWN_BACKOFF_SECONDS, QueueWorker
+from dbos.engine.queue_worker import BATCH, LANES, UNKNOWN_BACKOFF_SECONDS, QueueWorker
 from dbos.store.operation import Statement
 from dbos.store.rows import ClaimedWorkflow
 from support.store_records import a_claimant
@@ -25,6 +25,8 @@ class Tables:
     def __init__(self, queues: dict[str, QueueLimits]) -> None:
         self.queues = queues
         self.waiting: dict[str, int] = dict.fromkeys(queues, 0)
+        self.keys: list[str] = []
+        self.lanes: list[dict[str, int]] = []
         self.claims: list[tuple[str, int]] = []
         self.skipped: list[str] = []
         self.failure: Exception | None = None
@@ -49,6 +51,12 @@ class Tables:
                 return [{"queues": [], "cancelled": []}]
             case "load_queues":
                 return [_queue(name, limits, self.waiting[name] > 0) for name, limits in self.queues.items()]
+            case "list_partitions":
+                after, limit = statement.parameters["after"], statement.parameters["limit"]
+                return [{"queue_partition_key": key} for key in sorted(self.keys) if key >= after][:limit]
+            case "claim_partitions" | "claim_partitions_shared":
+                self.lanes.append(dict(zip(statement.parameters["keys"], statement.parameters["slots"], strict=True)))
+                return [{**row, "queue_partition_key": "a"} for row in self._claim(statement)]
             case "claim_workflows" | "claim_workflows_shared":
                 return self._claim(statement)
         raise AssertionError(statement.name)
@@ -236,3 +244,34 @@ def test_an_unknown_function_is_left_to_others_longer_each_time(monkeypatch: pyt
         worker.claim()
         assert worker.tables.skipped == []
     assert pauses == [first, 2 * first, 4 * first, 8 * first, longest, longest]
+
+
+def test_lanes_offer_what_this_worker_may_still_take_of_each() -> None:
+    worker = Worker(q=QueueLimits(partition_worker_concurrency=2))
+    worker.tables.keys = ["a", "b"]
+    assert worker.claim(waiting=1) == 1
+    assert worker.claim(waiting=1) == 1
+    assert worker.claim(waiting=0) == 0
+    assert worker.tables.lanes == [{"a": 2, "b": 2}, {"a": 1, "b": 2}, {"b": 2}]
+    worker.worker.ended("q", "a")
+    assert worker.worker._hot == {"q"}
+    worker.claim()
+    assert worker.tables.lanes[-1] == {"a": 1, "b": 2}
+
+
+def test_very_many_lanes_are_looked_at_part_by_part() -> None:
+    worker = Worker(q=QueueLimits(partition_concurrency=1))
+    worker.tables.keys = [f"{number:04}" for number in range(LANES + 5)]
+    worker.claim(waiting=0)
+    assert worker.worker._hot == {"q"}
+    worker.worker._hot.clear()
+    worker.claim(waiting=0)
+    assert worker.worker._hot == set()
+    seen = [set(lanes) for lanes in worker.tables.lanes]
+    assert seen[0] | seen[1] == set(worker.tables.keys)
+
+
+def test_a_queue_without_a_lane_in_which_something_waits_is_not_asked() -> None:
+    worker = Worker(q=QueueLimits(partition_concurrency=1))
+    assert worker.claim(waiting=5) == 0
+    assert worker.tables.lanes == []
