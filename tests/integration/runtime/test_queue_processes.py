@@ -122,13 +122,12 @@ def test_a_rate_limit_holds_over_all_processes(tmp_path: Path, database_url: str
 
 
 def test_a_limit_of_each_partition_holds_over_all_processes(
-    tmp_path: Path, database_url: str, gauge: psycopg.Connection
+    tmp_path: Path, database_url: str, gauge: Bystander
 ) -> None:
-    limits = "partition_concurrency=1"
-    _run(tmp_path, database_url, workers=3, count=60, limits=limits, keys=("a", "b", "c"))
+    _run(tmp_path, database_url, workers=3, count=60, limits="partition_concurrency=1", keys=("a", "b", "c"))
     row = gauge.execute("SELECT now, most FROM gauge").fetchone()
     assert row is not None
-    assert row[0] == 0
-    assert 1 < row[1] <= 3
-    order = [done[0] for done in gauge.execute("SELECT number FROM done").fetchall()]
+    assert row["now"] == 0
+    assert 1 < row["most"] <= 3
+    order = [row["number"] for row in gauge.execute("SELECT number FROM done").fetchall()]
     assert all([number for number in order if number % 3 == lane] == list(range(lane, 60, 3)) for lane in range(3))
