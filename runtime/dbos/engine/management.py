@@ -8,9 +8,12 @@ from typing import Any
 
 from dbos._error import DBOSException
 from dbos.core.ids import WorkflowId
+from dbos.core.statuses import WorkflowStatusString
+from dbos.engine.context import recording_execution
 from dbos.engine.operations import operate
-from dbos.engine.plan import Plan
+from dbos.engine.plan import Plan, Read
 from dbos.engine.services import Services
+from dbos.engine.transactions import forget_from
 from dbos.serialization.encoding import encode_value
 from dbos.store.forks import Fork, Rewind, fork_workflow, rewind_workflow
 from dbos.store.management import (
@@ -21,7 +24,7 @@ from dbos.store.management import (
     set_attributes,
     set_delay,
 )
-from dbos.store.operation import Operation
+from dbos.store.operation import Operation, Statement
 
 
 def cancel(services: Services, workflow_ids: Sequence[str], *, cancel_children: bool) -> Plan[None]:
@@ -60,7 +63,13 @@ def fork(services: Services, wanted: Fork) -> Plan[WorkflowId]:
 
 
 def rewind(services: Services, wanted: Rewind) -> Plan[None]:
-    """Undo a workflow's records from a step on and enqueue it again."""
+    """Undo a workflow's records from a step on and enqueue it again.
+
+    Checkpoints of its transactions go first, or a step would find its former outcome there.
+    """
+    execution = recording_execution()
+    if execution is None or execution.function_id + 1 not in execution.checkpoints:
+        yield Read(lambda: _forget_transactions(wanted))
     yield from operate(
         services, "DBOS.rewindWorkflow", _once(lambda: rewind_workflow(wanted)), encode=_as_nothing(services)
     )
@@ -96,6 +105,12 @@ def label(services: Services, workflow_id: str, attributes: Mapping[str, Any] | 
         lambda: set_attributes(workflow_id, attributes, merge=merge),
         encode=_as_nothing(services),
     )
+
+
+def _forget_transactions(wanted: Rewind) -> Operation[None]:
+    rows = yield Statement("load_status", {"workflow_id": wanted.workflow_id})
+    if rows and not WorkflowStatusString(rows[0]["status"]).active:  # else the rewind is refused
+        forget_from(wanted.workflow_id, wanted.start_step)
 
 
 def _tell_ended(services: Services, workflow_ids: Sequence[str]) -> None:

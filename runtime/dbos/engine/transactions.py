@@ -179,9 +179,15 @@ def forget_checkpoints(execution: Execution) -> None:
 
 
 def forget_from(workflow_id: str, first_step: int) -> None:
-    """Remove the checkpoints of a workflow from a step on, in every database of this process. Blocks."""
+    """Remove the checkpoints of a workflow from a step on, in every database of this process. Blocks.
+
+    Raises DBOSException when that fails.
+    """
     for database in list(known_databases):
-        database.forget(workflow_id, first_step)
+        try:
+            database.forget(workflow_id, first_step)
+        except Exception as error:
+            raise DBOSException(f"The checkpoints of workflow {workflow_id} cannot be removed: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from dbos import DBOS, DBOSClient
+from dbos.store.user_database import known_databases
 from support.bystander import Bystander, bystander
 from support.postgres import PostgresServer
 
@@ -63,11 +64,13 @@ def user_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path)
         url = f"sqlite:///{tmp_path / 'user.sqlite'}"
         _create_accounts(url)
         yield url
+        known_databases.clear()
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
     with server.database(schema=False) as url:
         _create_accounts(url)
         yield url
+        known_databases.clear()  # datasources live as long as their process: this database does not
 
 
 @pytest.fixture

@@ -156,6 +156,89 @@ def test_a_lost_step_row_is_written_from_the_checkpoint_without_a_call(
     assert _accounts(user) == {"ada": 1200}
 
 
+def test_a_rewound_workflow_does_not_find_its_former_checkpoints(site: Site, launch: Launch, user: Bystander) -> None:
+    launch()
+    site.run("w1", "ada", 1200)
+    assert janitor.settle(10)
+    user.execute("DELETE FROM accounts")
+    user.execute(
+        "INSERT INTO dbos.datasource_outputs (workflow_id, step_id, output, serialization) VALUES (%s, %s, %s, %s)",
+        ("w1", 1, '"stale"', "portable_json"),
+    )
+
+    DBOS.rewind_workflow("w1", start_step=1)
+
+    assert DBOS.retrieve_workflow("w1").get_result() == "ada: 1200"
+    assert site.calls == ["ada", "ada"]
+    assert _accounts(user) == {"ada": 1200}
+
+
+def test_conflicts_with_other_transactions_are_tried_again(user_url: str, launch: Launch, user: Bystander) -> None:
+    source = SQLAlchemyDatasource.create(user_url)
+    user.execute("INSERT INTO accounts (owner, cents) VALUES (%s, %s)", ("ada", 0))
+
+    @source.transaction()
+    def add(cents: int) -> int:
+        session = source.sql_session()
+        held = session.execute(text("SELECT cents FROM accounts WHERE owner = 'ada'")).scalar_one()
+        session.execute(text("UPDATE accounts SET cents = :cents WHERE owner = 'ada'"), {"cents": held + cents})
+        return int(held)
+
+    @DBOS.workflow()
+    def save(cents: int) -> int:
+        return add(cents)
+
+    launch()
+    handles = [DBOS.start_workflow(save, 1) for _ in range(12)]
+
+    assert sorted(handle.get_result() for handle in handles) == list(range(12))
+    assert _accounts(user) == {"ada": 12}
+
+
+def test_a_transaction_inside_a_transaction_is_a_part_of_it(user_url: str, launch: Launch, user: Bystander) -> None:
+    source = SQLAlchemyDatasource.create(user_url)
+
+    @source.transaction()
+    def inner(owner: str) -> None:
+        source.sql_session().execute(INSERT, {"owner": owner, "cents": 1})
+
+    @source.transaction()
+    def outer() -> None:
+        inner("ada")
+        raise ValueError("all or nothing")
+
+    @DBOS.workflow()
+    def run() -> None:
+        outer()
+
+    launch()
+    with pytest.raises(ValueError, match="all or nothing"):
+        run()
+    assert _accounts(user) == {}
+
+
+def test_an_execution_that_lost_its_workflow_changes_nothing(user_url: str, launch: Launch, user: Bystander) -> None:
+    source = SQLAlchemyDatasource.create(user_url)
+
+    @source.transaction()
+    def cancel_while_running() -> None:
+        source.sql_session().execute(INSERT, {"owner": "ada", "cents": 1})
+        DBOS.cancel_workflow("w1")
+
+    @DBOS.workflow()
+    def run() -> None:
+        cancel_while_running()
+
+    launch()
+    with SetWorkflowID("w1"):
+        handle = DBOS.start_workflow(run)
+    with pytest.raises(DBOSException, match="cancelled"):
+        handle.get_result()
+
+    assert _accounts(user) == {}
+    assert _checkpoints(user) == []
+
+
 def test_outside_of_workflows_it_is_a_transaction_that_nobody_records(site: Site, user: Bystander) -> None:
     assert site.call(site.transaction, "ada", 5) == "ada: 5"
     with pytest.raises(ValueError, match="no debts"):
