@@ -107,7 +107,7 @@ SELECT queue_partition_key FROM waiting WHERE queue_partition_key IS NOT NULL LI
 
 -- partition_rows
 -- Fragment: the rows of each lane, best first, as many as the lane has slots for.
-SELECT candidate.* FROM lane CROSS JOIN LATERAL (
+lane CROSS JOIN LATERAL (
     {include eligible} AND queue_partition_key = lane.key ORDER BY priority, created_at, workflow_uuid LIMIT GREATEST(lane.slots, 0)
 
 -- claim_partitions
@@ -116,7 +116,7 @@ WITH lane AS MATERIALIZED (
     SELECT key, slots FROM unnest(CAST(:keys AS text[]), CAST(:slots AS int[])) WITH ORDINALITY AS given(key, slots, place)
      ORDER BY place
 ), next_up AS MATERIALIZED (
-    {include partition_rows} FOR UPDATE SKIP LOCKED) AS candidate LIMIT :limit
+    SELECT candidate.* FROM {include partition_rows} FOR UPDATE SKIP LOCKED) AS candidate LIMIT :limit
 ), {include claimed}
 
 -- claim_partitions_shared
@@ -137,7 +137,7 @@ WITH lane AS MATERIALIZED (
       FROM unnest(CAST(:keys AS text[]), CAST(:slots AS int[])) WITH ORDINALITY AS given(key, slots, place)
      ORDER BY place
 ), next_up AS MATERIALIZED (
-    {include partition_rows} FOR UPDATE NOWAIT) AS candidate WHERE lane.slots > 0
+    SELECT candidate.* FROM {include partition_rows} FOR UPDATE NOWAIT) AS candidate WHERE lane.slots > 0
     LIMIT {include shared_budget}
 ), {include turn}, {include claimed}
 
