@@ -19,6 +19,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from dbos.cli.main import main as dbos_main
 from dbos.cli.worker import worker
 from dbos.config.sources import DBOSConfig
 from dbos.observability.metrics import RuntimeMetrics
@@ -187,6 +188,23 @@ def test_every_option_is_explained_with_its_variable(command: click.Command, pag
 def test_dbos_worker_takes_no_option_that_is_not_explained() -> None:
     options = {name for parameter in worker.params if isinstance(parameter, click.Option) for name in parameter.opts}
     assert {option for option in options if f"`dbos worker {option}" not in docs("workers")} == set()
+
+
+def test_every_command_and_option_of_dbos_is_named() -> None:
+    text = docs("command")
+    for path, command in commands_of(dbos_main, "dbos"):
+        assert f"`{path}" in text
+        options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+        for option in options:
+            assert any(f"`{name}" in text for name in option.opts if name.startswith("--")), f"{path} {option.opts}"
+
+
+def commands_of(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    for name, child in command.commands.items():
+        yield from commands_of(child, f"{path} {name}")
 
 
 def test_every_variable_that_the_code_reads_is_explained() -> None:

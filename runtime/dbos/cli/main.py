@@ -5,13 +5,29 @@ from __future__ import annotations
 import click
 
 from dbos.api.runtime import package_version
+from dbos.cli.application import init, start
+from dbos.cli.database import Commands
+from dbos.cli.migrate import migrate, rename_application, reset
+from dbos.cli.postgres import postgres
+from dbos.cli.queues import queue
+from dbos.cli.schedules import schedule
 from dbos.cli.worker import worker
+from dbos.cli.workflows import workflow
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_version(), prog_name="dbos")
 def main() -> None:
-    """Run durable workflows."""
+    """Run durable workflows, and manage them."""
 
 
-main.add_command(worker)
+@click.command()
+def version() -> None:
+    """Show the version."""
+    click.echo(f"DBOS CLI version: {package_version()}")
+
+
+for command in (
+    init, start, worker, migrate, reset, rename_application, workflow, queue, schedule, postgres, version,
+):  # fmt: skip
+    main.add_command(command)

@@ -1,0 +1,33 @@
+"""The SQL of a new system database, for administrators who run it themselves."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from dbos.store.dialects.sqlite_text import CLOCK
+from dbos.store.migrations.requirements import SCHEMA_VERSION
+from dbos.store.migrations.runner import read_scripts
+
+
+def creation_script(url: str, schema: str, *, use_listen_notify: bool = True) -> str:
+    """Everything that creates the system tables in the words of the database that a URL names, in one transaction."""
+    if make_url(url).get_backend_name() == "sqlite":
+        files_of_sql = (file for file in files("dbos.store.migrations.sqlite").iterdir() if file.name.endswith(".sql"))
+        texts = [file.read_text(encoding="utf-8") for file in sorted(files_of_sql, key=lambda file: file.name)]
+        tables = "\n".join(texts).replace("{clock}", f"({CLOCK})")
+        version = f"INSERT INTO dbos_migrations (version) VALUES ({SCHEMA_VERSION});"  # noqa: S608 -- a number of ours
+        return "\n".join(["BEGIN IMMEDIATE;", tables, version, "COMMIT;"])
+    place = '"' + schema.replace('"', '""') + '"'
+    scripts = read_scripts(schema, use_listen_notify=use_listen_notify)
+    return "\n".join(["BEGIN;", f"CREATE SCHEMA IF NOT EXISTS {place};", *scripts, "COMMIT;"])
+
+
+def shown_url(url: str) -> str:
+    """A URL without its password. Raises ValueError for what is none."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        raise ValueError("expected a database URL such as postgresql://user:password@host:5432/name") from None
