@@ -106,9 +106,11 @@ WITH RECURSIVE waiting AS (
 SELECT queue_partition_key FROM waiting WHERE queue_partition_key IS NOT NULL LIMIT :limit
 
 -- partition_rows
--- Fragment: the rows of each lane, best first, as many as the lane has slots for.
+-- Fragment: the rows of each lane, best first, as many as the lane has slots for. Of one millisecond the row
+-- that was stored first comes first: the index would give them in the order of their IDs.
 lane CROSS JOIN LATERAL (
-    {include eligible} AND queue_partition_key = lane.key ORDER BY priority, created_at, workflow_uuid LIMIT GREATEST(lane.slots, 0)
+    {include eligible} AND queue_partition_key = lane.key
+     ORDER BY priority, created_at, ctid LIMIT GREATEST(lane.slots, 0)
 
 -- claim_partitions
 -- From lanes that only limits of this worker bound: their slots are given.
