@@ -6,7 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOLDER ?=
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-SLOW := tests/conformance tests/contract tests/chart tests/integration tests/chaos tests/cluster tests/e2e tests/benchmarks
+JOBS ?= auto
+# What has a database of its own for each test runs side by side; the rest shares one API server, or is timed.
+SIDE_BY_SIDE := tests/conformance tests/contract tests/integration/runtime tests/integration/interoperability
+ELSEWHERE := tests/unit tests/architecture $(SIDE_BY_SIDE)
 
 .PHONY: help
 help: ## List the targets
@@ -44,7 +47,8 @@ tools: $(VENV)/.ready ## Fetch or build what the tests need: a Kubernetes contro
 
 .PHONY: test
 test: check tools ## Everything that proves the product: a real PostgreSQL and a real Kubernetes API server included
-	$(BIN)/python -m pytest -q $(SLOW)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -q tests $(addprefix --ignore=,$(ELSEWHERE))
 
 .PHONY: e2e
 e2e: $(VENV)/.ready ## The main job on the cluster of KUBECONFIG (docs/e2e.md lists the settings)
