@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.orm import Session
 
 from dbos._error import DBOSInitializationError
 from dbos.store.catalog import Catalog, quote_identifier
 from dbos.store.dialects.errors import is_connection_lost
 from dbos.store.dialects.sqlite import is_busy
 from dbos.store.dialects.sqlite_text import CLOCK, translate
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 ISOLATION_LEVELS: Final = ("SERIALIZABLE", "REPEATABLE READ", "READ COMMITTED")
 VERSION: Final = 1

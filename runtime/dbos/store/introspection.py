@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -125,7 +126,7 @@ def list_workflows(
 
     Raises DBOSQueryTimeoutError when that takes longer than `timeout_seconds`.
     """
-    tables = _Tables(schema)
+    tables = _tables(schema)
     status = tables.status
     page = _page(status, wanted).subquery("page")
     columns: list[Any] = [column for column in status.columns if column.name not in {"inputs", "output", "error"}]
@@ -149,7 +150,7 @@ def list_steps(
     engine: Engine, schema: str | None, wanted: StepFilter, *, timeout_seconds: float | None = None
 ) -> list[Row]:
     """The recorded steps of a workflow in order. Raises as list_workflows."""
-    steps = _Tables(schema).steps
+    steps = _tables(schema).steps
     columns = [column for column in steps.columns if wanted.load_output or column.name not in {"output", "error"}]
     query = select(*columns).where(steps.c.workflow_uuid == wanted.workflow_id).order_by(steps.c.function_id)
     with bounded_query(engine, timeout_seconds) as connection:
@@ -198,6 +199,12 @@ def _contains(element: _Contains, compiler: Any, **options: Any) -> str:
 def _contains_by_function(element: _Contains, compiler: Any, **options: Any) -> str:
     column, sought = (compiler.process(part, **options) for part in element.clauses)
     return f"{CONTAINS_FUNCTION}({column}, {sought})"
+
+
+@cache
+def _tables(schema: str | None) -> _Tables:
+    """The same objects for every query: SQLAlchemy compiles a query anew for tables that it has not seen before."""
+    return _Tables(schema)
 
 
 def _page(status: Table, wanted: WorkflowFilter) -> Select[Any]:

@@ -8,22 +8,24 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
 from dbos.store.checkpoints import CheckpointKind, CheckpointTable
 from dbos.store.dialects.sqlite import BUSY_SECONDS
 
+if TYPE_CHECKING:  # the object mapper and greenlets cost a process that has no transactions time and memory
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+    from sqlalchemy.orm import Session
+
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
-UserSession: TypeAlias = Session
+UserSession: TypeAlias = "Session"
 
 FORGET_SECONDS = 30.0
 """How long the removal of checkpoints may take on a loop of the application."""
@@ -61,7 +63,7 @@ class SyncUserDatabase:
         self._owned = settings.engine is None
         self.engine: Engine = settings.engine or _open(settings, create_engine, asynchronous=False)
         _check_dialect(self.engine)
-        self._make_session = settings.make_session or sessionmaker(expire_on_commit=False)
+        self._make_session = settings.make_session or _session_maker()
         self.table = _table(settings, self.engine)
         known_databases.add(self)
 
@@ -102,6 +104,8 @@ class AsyncUserDatabase:
         self._given: AsyncEngine | None = settings.engine
         first = self._given or self._new_engine()  # tells what is wrong with a URL
         _check_dialect(first.sync_engine)
+        from sqlalchemy.ext.asyncio import async_sessionmaker  # noqa: PLC0415 -- see above
+
         self._make_session = settings.make_session or async_sessionmaker(expire_on_commit=False)
         self.table = _table(settings, first.sync_engine)
         self._cleaning = None if self._given is not None else _sync_sibling(settings)
@@ -131,7 +135,7 @@ class AsyncUserDatabase:
         By an engine for threads where there is one: the loop that made them may have ended, or be busy.
         """
         if self._cleaning is not None:
-            with Session(self._cleaning) as session:
+            with _session_maker()(bind=self._cleaning) as session:
                 self.table.delete(session, workflow_id, first_step)
             return
         loop = next((each for each in list(self._engines) if each.is_running()), None)
@@ -156,6 +160,8 @@ class AsyncUserDatabase:
             await self.engine.dispose()
 
     def _new_engine(self) -> AsyncEngine:
+        from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 -- see above
+
         engine: AsyncEngine = _open(self._settings, create_async_engine, asynchronous=True)
         return engine
 
@@ -200,6 +206,12 @@ class Janitor:
                 logger.info(
                     "The checkpoints of a workflow's transactions stay: %s", error, extra={"workflow_id": workflow_id}
                 )
+
+
+def _session_maker() -> Any:
+    from sqlalchemy.orm import sessionmaker  # noqa: PLC0415 -- see above
+
+    return sessionmaker(expire_on_commit=False)
 
 
 def parse_user_url(text: str, *, asynchronous: bool) -> URL:

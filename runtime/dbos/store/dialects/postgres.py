@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 import psycopg
 from psycopg import errors
@@ -141,7 +141,7 @@ class PostgresConnection:
 
         `local` are settings for the length of the transaction.
         """
-        with self.driver.pipeline(), self.driver.transaction():
+        with self._pipelined("BEGIN"):
             for name, value in (local or {}).items():
                 self.driver.execute("SELECT set_config(%s, %s, true)", (name, value))
             cursors = [self.queue(statement) for statement in statements]
@@ -149,19 +149,24 @@ class PostgresConnection:
 
     def execute_isolated(self, statement: Statement) -> list[Row]:
         """Perform one statement in a REPEATABLE READ transaction of its own, in one round trip."""
-        driver = self.driver
-        driver.autocommit = False
-        driver.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with self._pipelined("BEGIN ISOLATION LEVEL REPEATABLE READ"):
+            cursor = self.queue(statement)
+        return self.rows(cursor)
+
+    @contextmanager
+    def _pipelined(self, begin: LiteralString) -> Iterator[None]:
+        """A transaction around what is sent inside, which goes out in one round trip with its begin and its end.
+
+        The driver's own transactions wait for the answers to their BEGIN and COMMIT.
+        """
         try:
-            with driver.pipeline():
-                cursor = self.queue(statement)
-                driver.commit()
-            return self.rows(cursor)
+            with self.driver.pipeline():
+                self.driver.execute(begin)
+                yield
+                self.driver.execute("COMMIT")
         finally:
-            if not driver.closed:
-                driver.rollback()
-                driver.isolation_level = None
-                driver.autocommit = True
+            if not self.driver.closed:
+                self.driver.rollback()  # does nothing after the COMMIT
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Set what holds until the connection is closed."""
