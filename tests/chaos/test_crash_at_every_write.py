@@ -70,6 +70,9 @@ def program():
 def inbox():
     return None
 """
+# Dozens of processes in a row: more than a minute even on a quiet machine.
+pytestmark = pytest.mark.timeout(400)
+
 RESULT = [1, "a", 2, 3, "b", None, "done", [1, 2], 4]
 MOST_RUNS = 70
 
