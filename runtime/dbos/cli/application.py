@@ -103,15 +103,21 @@ def start() -> None:
 
 def _run(command: str) -> int:
     """Run a command of the shell to its end; a signal to stop goes to it and to all that it started."""
+    children: list[subprocess.Popen[bytes]] = []
     stopped: list[int] = []
-    child = subprocess.Popen(command, shell=True, start_new_session=True)  # noqa: S602 -- the user's own commands
 
     def forward(number: int, _frame: FrameType | None) -> None:
         stopped.append(number)
-        os.killpg(child.pid, number)
+        for child in children:
+            os.killpg(child.pid, number)
 
+    # Before the command begins: it may make itself known, and be stopped, at once.
     before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        child = subprocess.Popen(command, shell=True, start_new_session=True)  # noqa: S602 -- the user's own commands
+        children.append(child)
+        for number in tuple(stopped):
+            os.killpg(child.pid, number)
         status = child.wait()
     finally:
         for number, handler in before.items():

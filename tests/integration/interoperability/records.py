@@ -40,7 +40,7 @@ def comparable_workflow(row: Mapping[str, Any]) -> Row:
         "completed": completed is not None,
         "started": started is not None,
         "in order": _in_order(created, started, completed),
-        "delay in s": None if delay is None else round((delay - created) / 1000),
+        "delay": None if delay is None else _roughly((delay - created) / 1000),
         "put off in min": None if bounce is None else round((bounce - created) / 60_000),
         "deadline in min": None if deadline is None else round((deadline - (started or created)) / 60_000),
     }
@@ -116,6 +116,11 @@ def _told(value: Any) -> Any:
         told = {name: _told(member) for name, member in value.items() if name not in _UNEQUAL}
         return told | {"schedule_id": _mark(value["schedule_id"])} if "schedule_id" in value else told
     return value
+
+
+def _roughly(seconds: float) -> str:
+    """A delay, as exact as one that was given as a moment can be: the other program began a little later."""
+    return f"{round(seconds)} s" if seconds < 86_400 else f"{round(seconds / 86_400)} d"
 
 
 def _in_order(*moments: int | None) -> bool:
