@@ -6,11 +6,10 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Sequence
-from contextvars import Token
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from dbos._error import DBOSException
+from dbos.api.options import Block
 from dbos.api.runtime import process, registry
 from dbos.core.ids import STEP_WORKFLOW_PREFIX, check_text
 from dbos.engine.authorization import Authentication, authorize
@@ -102,22 +101,14 @@ class Classes:
         authentication.set(_identity(authenticated_user, authenticated_roles))
 
 
-class DBOSContextEnsure:
+class DBOSContextEnsure(Block[Authentication]):
     """A context for the block: what `DBOS.set_authentication` sets inside ends with it."""
 
     def __init__(self) -> None:
-        self._token: Token[Authentication] | None = None
+        super().__init__(authentication)
 
-    def __enter__(self) -> DBOSContextEnsure:
-        self._token = authentication.set(authentication.get())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._token is not None:
-            authentication.reset(self._token)
-            self._token = None
+    def _value(self) -> Authentication:
+        return authentication.get()
 
 
 class DBOSContextSetAuth(DBOSContextEnsure):
@@ -127,9 +118,8 @@ class DBOSContextSetAuth(DBOSContextEnsure):
         super().__init__()
         self._identity = _identity(user, roles)
 
-    def __enter__(self) -> DBOSContextSetAuth:
-        self._token = authentication.set(self._identity)
-        return self
+    def _value(self) -> Authentication:
+        return self._identity
 
 
 def take_required_roles(func: Callable[..., Any], name: str) -> Callable[..., Any]:

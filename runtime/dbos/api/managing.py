@@ -116,7 +116,9 @@ class Managing:
             timeout_seconds=timeout_seconds,
         )
         fork_id = run_blocking(fork(running.services, wanted), running.services)
-        return cls._forked(fork_id)
+        statuses = EngineStatuses(running)
+        statuses.find(fork_id)  # in a workflow the second step of a fork, as everywhere
+        return WorkflowHandle(fork_id, running.services, statuses)
 
     @classmethod
     async def fork_workflow_async(
@@ -250,10 +252,3 @@ class Managing:
         """As update_workflow_attributes."""
         services, (only,) = engine().services, check_ids([workflow_id])
         await run_on_loop(label(services, only, check_attributes(attributes, merge=merge), merge=merge), services)
-
-    @classmethod
-    def _forked(cls, fork_id: str) -> WorkflowHandle[Any]:
-        running = engine()
-        statuses = EngineStatuses(running)
-        statuses.find(fork_id)  # in a workflow the second step of a fork, as everywhere
-        return WorkflowHandle(fork_id, running.services, statuses)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -57,15 +58,16 @@ class EnqueueOptions(TypedDict, total=False):
     """Accepted from older code and not used: the decorator of the workflow says it."""
 
 
-class _Block(Generic[T]):
+class Block(ABC, Generic[T]):
     """A `with` block that sets something for the calls inside. Blocks nest; one object is for one block at a time."""
 
     def __init__(self, variable: ContextVar[T]) -> None:
         self._variable = variable
         self._token: Token[T] | None = None
 
+    @abstractmethod
     def _value(self) -> T:
-        raise NotImplementedError
+        """What holds inside of the block."""
 
     def __enter__(self) -> Self:
         if self._token is not None:
@@ -81,7 +83,7 @@ class _Block(Generic[T]):
             self._token = None
 
 
-class SetWorkflowID(_Block[PendingId | None]):
+class SetWorkflowID(Block[PendingId | None]):
     """Give the first workflow that is started in the block this ID.
 
     The ID is an idempotency key: a workflow with an ID that is taken is not started again, and the start
@@ -98,7 +100,7 @@ class SetWorkflowID(_Block[PendingId | None]):
         return PendingId(self._workflow_id, reuse=self._policy)
 
 
-class SetWorkflowTimeout(_Block[Timeout | None]):
+class SetWorkflowTimeout(Block[Timeout | None]):
     """Give every workflow that is started or enqueued in the block this many seconds, from its start to its end.
 
     Then it is cancelled, with its children, which have its deadline unless they are given a timeout of
@@ -117,7 +119,7 @@ class SetWorkflowTimeout(_Block[Timeout | None]):
         return self._timeout
 
 
-class SetWorkflowAttributes(_Block[Mapping[str, Any] | None]):
+class SetWorkflowAttributes(Block[Mapping[str, Any] | None]):
     """Give every workflow that is started or enqueued in the block these attributes; children do not inherit them.
 
     Listings filter by them, and DBOS.update_workflow_attributes changes them. Raises DBOSException for
@@ -132,7 +134,7 @@ class SetWorkflowAttributes(_Block[Mapping[str, Any] | None]):
         return self._attributes
 
 
-class SetEnqueueOptions(_Block[EnqueueSettings | None]):
+class SetEnqueueOptions(Block[EnqueueSettings | None]):
     """Options for the workflows that are enqueued in the block.
 
     `deduplication_id`: at most one active workflow of the queue has it; another raises

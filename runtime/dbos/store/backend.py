@@ -228,11 +228,12 @@ def open_backend(settings: DatabaseSettings) -> PostgresBackend | SqliteBackend:
 
     Raises ValueError, without the password, for what is neither PostgreSQL nor SQLite.
     """
-    url = settings.engine.url if settings.engine is not None else _url(settings.url or "")
+    url = settings.engine.url if settings.engine is not None else read_url(settings.url or "")
     return SqliteBackend(settings) if url.get_backend_name() == "sqlite" else PostgresBackend(settings)
 
 
-def _url(text: str) -> URL:
+def read_url(text: str) -> URL:
+    """A text as a URL. Raises ValueError, without a password, for text that is none."""
     try:
         return make_url(text)
     except ArgumentError:

@@ -86,15 +86,12 @@ class SystemDatabase:
         """
         return self._retrying(lambda: self._perform(operation, together=True))
 
-    def attempt(self, operation: Callable[[], Operation[T]], *, together: bool = False) -> T:
-        """Perform an operation as run does, but a lost connection raises: for who would rather know than wait.
-
-        `together` puts all its statements in one transaction.
-        """
+    def attempt(self, operation: Callable[[], Operation[T]]) -> T:
+        """Perform an operation as run does, but a lost connection raises: for who would rather know than wait."""
         if self._closed.is_set():
             raise DatabaseClosedError
         try:
-            return self._perform(operation, together=together)
+            return self._perform(operation)
         except Exception as error:
             if is_connection_lost(error):
                 self.source.renew()  # pooled connections died with this one; the next is new

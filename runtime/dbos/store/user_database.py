@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
+from dbos.store.backend import read_url
 from dbos.store.checkpoints import CheckpointKind, CheckpointTable
-from dbos.store.dialects.sqlite import BUSY_SECONDS
+from dbos.store.dialects.sqlite import BUSY_SECONDS, database_file
 
 if TYPE_CHECKING:  # the object mapper and greenlets cost a process that has no transactions time and memory
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -216,12 +216,7 @@ def _session_maker() -> Any:
 
 def parse_user_url(text: str, *, asynchronous: bool) -> URL:
     """A URL with a driver. Raises ValueError, without the password, for what is neither PostgreSQL nor SQLite."""
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise ValueError(
-            "expected a database URL such as postgresql://user:password@host:5432/name or sqlite:///file.sqlite"
-        ) from None
+    url = read_url(text)
     drivers = _DRIVERS.get(url.get_backend_name())
     if drivers is None:
         raise ValueError(f"expected a postgresql:// or sqlite:// URL, got {url.drivername}://")
@@ -232,7 +227,7 @@ def _open(settings: UserDatabaseSettings, create: Callable[..., Any], *, asynchr
     url = parse_user_url(settings.url, asynchronous=asynchronous)
     options: dict[str, Any] = dict(_POOL)
     if url.get_backend_name() == "sqlite":
-        if url.database in {None, "", ":memory:"}:
+        if database_file(url) is None:
             options = {"poolclass": StaticPool}  # each connection would be a database of its own
         options["connect_args"] = {"timeout": BUSY_SECONDS, "check_same_thread": False}
     given = dict(settings.engine_options)

@@ -42,7 +42,7 @@ def open_engine(url: URL, *, size: int, options: Mapping[str, Any]) -> Engine:
     if sqlite3.sqlite_version_info < MINIMUM:
         wanted = ".".join(map(str, MINIMUM))
         raise ValueError(f"expected SQLite {wanted} or newer, this Python has {sqlite3.sqlite_version}")
-    in_memory = url.database in {None, "", ":memory:"}
+    in_memory = database_file(url) is None
     chosen: dict[str, Any] = (
         {"poolclass": StaticPool}  # each connection would be a database of its own
         if in_memory
