@@ -153,22 +153,24 @@ def test_a_queue_without_limits_is_shared_and_nothing_runs_twice(fleet: Fleet) -
 
 
 @pytest.mark.parametrize(
-    ("name", "limits", "most"),
+    ("name", "limits", "most", "each_worker"),  # our workers alone cannot fill the partitions
     [
-        ("lanes-1", {"partition_concurrency": 1}, 1),
-        ("lanes-3", {"partition_concurrency": 3}, 3),
-        ("lanes-of-each", {"partition_concurrency": 2, "global_concurrency": 5, "partition_worker_concurrency": 1}, 2),
+        ("lanes-1", {"partition_concurrency": 1}, 1, 1),
+        ("lanes-3", {"partition_concurrency": 3}, 3, 3),
+        ("lanes-both", {"partition_concurrency": 2, "global_concurrency": 5, "partition_worker_concurrency": 1}, 2, 2),
     ],
 )
 def test_the_limit_of_a_partition_holds_over_all_workers(
-    fleet: Fleet, name: str, limits: dict[str, Any], most: int
+    fleet: Fleet, name: str, limits: dict[str, Any], most: int, each_worker: int
 ) -> None:
     lanes = ["a", "b", "c", "d"]
-    each = [({"queue_partition_key": lane}, [0.03]) for lane in lanes for _ in range(20)]
-    fleet.enqueue(name, "occupy", each)
-    fleet.open(name, worker_concurrency=3, **limits)
+    fleet.enqueue(name, "queue_up", [({"queue_partition_key": lane}, [name]) for lane in lanes * most])
+    fleet.enqueue(name, "occupy", [({"queue_partition_key": lane}, [0.03]) for lane in lanes * 20])
+    fleet.open(name, worker_concurrency=each_worker, **limits)
+    running = fleet.wait_for_running(name, EACH_KIND * each_worker + 1)
+    assert {row["kind"] for row in running} == {"ours", "theirs"}
+    fleet.database.open_gate(name)
     runs = fleet.finished(name)
-    assert {row["kind"] for row in runs} == {"ours", "theirs"}
     keys = {
         row["workflow_uuid"]: row["queue_partition_key"]
         for row in fleet.database.rows(
@@ -177,7 +179,7 @@ def test_the_limit_of_a_partition_holds_over_all_workers(
     }
     for lane in lanes:
         assert most_at_once(row for row in runs if keys[row["workflow_uuid"]] == lane) <= most
-    assert most_at_once(runs) <= limits.get("global_concurrency", 3 * 2 * EACH_KIND)
+    assert most_at_once(runs) <= limits.get("global_concurrency", each_worker * 2 * EACH_KIND)
 
 
 def test_starts_in_a_partition_keep_its_rate_over_all_workers(fleet: Fleet) -> None:
