@@ -218,7 +218,7 @@ def test_every_variable_that_the_code_reads_is_explained() -> None:
 
 
 def test_every_configuration_key_is_explained() -> None:
-    assert first_cells(section(docs("runtime"), "Configuration")) == set(DBOSConfig.__annotations__)
+    assert first_cells(section(docs("configuration"), "Keys")) == set(DBOSConfig.__annotations__)
 
 
 # -- examples and links --------------------------------------------------------------------------------------------
@@ -293,32 +293,38 @@ def test_every_python_example_compiles(page: Path) -> None:
         ast.parse(block)
 
 
-PROGRAMS = [
-    (page, number)
-    for page in ("runtime", "managing-workflows", "queues", "communicating", "transactions", "schedules", "debouncing")
-    for number, block in enumerate(blocks(docs(page), "python"))
-    if "DBOS_SYSTEM_DATABASE_URL" in block
-]
-"""The Python blocks that are whole programs."""
+NOT_RUN = re.compile(r"<!-- not run: .{10,}? -->\n+\Z", re.DOTALL)
 
 
-@pytest.mark.parametrize(("page", "number"), PROGRAMS)
-def test_every_example_of_the_runtime_runs(page: str, number: int, empty_database_url: str, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(blocks(docs(page), "python")[number], encoding="utf-8")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("DBOS_")}
+def programs() -> Iterator[tuple[Path, int]]:
+    """Every Python block of a page that is not marked `<!-- not run: why -->` in the line above it."""
+    for page in PAGES:
+        parts = re.split(r"^```python\n.*?^```$", text_of(page), flags=re.MULTILINE | re.DOTALL)
+        yield from ((page, number) for number, before in enumerate(parts[:-1]) if not NOT_RUN.search(before))
+
+
+@pytest.mark.parametrize(
+    ("page", "number"), [pytest.param(*one, id=f"{one[0].relative_to(ROOT)}-{one[1]}") for one in programs()]
+)
+def test_every_python_example_runs_as_written(page: Path, number: int, empty_database_url: str, tmp_path: Path) -> None:
+    text = blocks(text_of(page), "python")[number]
+    is_test = "def test_" in text
+    program = tmp_path / ("test_program.py" if is_test else "program.py")
+    program.write_text(text, encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DBOS_", "PYTEST_"))}
 
     done = subprocess.run(
-        [sys.executable, str(program)],
+        [sys.executable, *(("-m", "pytest", "-q", "-p", "no:cacheprovider") if is_test else ()), str(program)],
         env={**environment, "DBOS_SYSTEM_DATABASE_URL": empty_database_url},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout or "print(" not in text
 
 
 @every_page
@@ -333,9 +339,11 @@ def test_every_link_to_a_page_leads_somewhere(page: Path) -> None:
             assert anchor in anchors(found), f"{target} in {page}"
 
 
-def test_every_page_can_be_reached_from_the_readme() -> None:
-    linked = set(re.findall(r"\]\(docs/([^)#]+)\)", text_of(ROOT / "README.md")))
-    missing = {str(page.relative_to(DOCS)) for page in DOCS.glob("*.md")} - linked
+def test_every_page_can_be_reached_from_the_readme_and_the_pages_that_it_names() -> None:
+    named = set(re.findall(r"\]\(docs/([^)#]+)\)", text_of(ROOT / "README.md")))
+    for page in ("index.md", "runtime.md"):
+        named |= set(re.findall(r"\]\(([^):#]+\.md)[)#]", text_of(DOCS / page)))
+    missing = {str(page.relative_to(DOCS)) for page in DOCS.glob("*.md")} - named - {"index.md"}
 
     assert not missing
 
