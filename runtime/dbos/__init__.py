@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dbos.api.queues import Queue
     from dbos.api.schedules import ScheduleInput
     from dbos.api.stepping import StepOptions, StepReservation
-    from dbos.config.sources import DBOSConfig
+    from dbos.config.keys import DBOSConfig
     from dbos.core.limits import QueueRateLimit
     from dbos.core.statuses import WorkflowStatusString
     from dbos.engine.schedules import WorkflowSchedule
@@ -54,7 +54,7 @@ _HOMES = {
     "ClientScheduleInput": "dbos.api.client_schedules",
     "DBOS": "dbos.api.app",
     "DBOSClient": "dbos.api.client",
-    "DBOSConfig": "dbos.config.sources",
+    "DBOSConfig": "dbos.config.keys",
     "DBOSConfiguredInstance": "dbos.api.classes",
     "DBOSContextEnsure": "dbos.api.classes",
     "DBOSContextSetAuth": "dbos.api.classes",

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from dbos.cli.main import main as dbos_main
 from dbos.cli.worker import worker
-from dbos.config.sources import DBOSConfig
+from dbos.config.keys import DBOSConfig
 from dbos.observability.metrics import RuntimeMetrics
 from dbos_operator.cli.local import local
 from dbos_operator.cli.run import run

@@ -31,7 +31,7 @@ from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses
 from dbos.api.stepping import Stepping, StepStatus
 from dbos.api.transactions import Transactions, current_session
 from dbos.api.versions import Versions
-from dbos.config.sources import DBOSConfig
+from dbos.config.keys import DBOSConfig
 from dbos.engine.context import authentication, current_execution, current_step
 from dbos.store.user_database import UserSession
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
 from dbos._error import DBOSInitializationError
 from dbos.config.databases import choose_databases
 from dbos.config.file import ConfigFile
+from dbos.config.keys import DBOSConfig
 from dbos.config.settings import AdminOptions, DatabaseOptions, MetricsOptions, NotificationOptions, Settings, refuse
 
 logger = logging.getLogger("dbos")
@@ -20,61 +21,6 @@ ADMIN_PORT = 3001
 PATCHED_VERSION = "PATCHING_ENABLED"
 """The version of an application whose releases tell themselves apart by patches, as every SDK has it."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-
-
-class DBOSConfig(TypedDict, total=False):
-    """The configuration of an application; only `name` is required.
-
-    | key | default |
-    |---|---|
-    | `name` | |
-    | `system_database_url` | `sqlite:///<name>.sqlite` in the working directory, each `-` as `_`; `postgresql://…` |
-    | `application_database_url` | the system database; where `@DBOS.transaction` runs |
-    | `database_url` | the former name of `application_database_url` |
-    | `system_database_engine` | an SQLAlchemy engine of your own instead of the URL |
-    | `dbos_system_schema` | `dbos` |
-    | `sys_db_pool_size` | 20 |
-    | `db_engine_kwargs` | passed to `sqlalchemy.create_engine` |
-    | `use_listen_notify` | True; False behind a proxy that pools transactions |
-    | `notification_listener_polling_interval_sec` | 1.0: how often a waiter looks where nothing is announced |
-    | `notification_coalesce_sec` | 0.01: news of events and streams are sent together, at most this often |
-    | `observability_query_timeout_sec` | 30; how long a listing may take, 0: no bound |
-    | `application_version` | `DBOS__APPVERSION`, else a hash of the code |
-    | `enable_patching` | False; True: all releases share the version `PATCHING_ENABLED` |
-    | `executor_id` | `DBOS__VMID`, else `local` |
-    | `serializer` | pickle; a Serializer of your own, or DBOSPortableJSONSerializer() |
-    | `log_level` | `INFO` |
-    | `scheduler_polling_interval_sec` | 30: how often schedules that others changed are read |
-    | `max_executor_threads` | None: as many as block |
-    | `metrics_port` | `DBOS_METRICS_PORT`, else no endpoint; 0 picks a free port |
-    | `metrics_host` | `DBOS_METRICS_HOST`, else `0.0.0.0` |
-    | `run_admin_server` | True: serve the admin routes to this machine; under `dbos worker` only if asked for |
-    | `admin_port` | 3001; 0 picks a free port |
-    """
-
-    name: str
-    system_database_url: str | None
-    application_database_url: str | None
-    database_url: str | None
-    system_database_engine: Engine | None
-    dbos_system_schema: str | None
-    sys_db_pool_size: int | None
-    db_engine_kwargs: dict[str, Any] | None
-    use_listen_notify: bool | None
-    notification_listener_polling_interval_sec: float | None
-    notification_coalesce_sec: float | None
-    observability_query_timeout_sec: float | None
-    enable_patching: bool | None
-    application_version: str | None
-    executor_id: str | None
-    serializer: Any
-    log_level: str | None
-    scheduler_polling_interval_sec: float | None
-    max_executor_threads: int | None
-    metrics_port: int | None
-    metrics_host: str | None
-    run_admin_server: bool | None
-    admin_port: int | None
 
 
 def load_settings(
