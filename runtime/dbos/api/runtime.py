@@ -82,6 +82,7 @@ class Application:
             services = self._make_services()
             try:
                 services.database.prepare()
+                services.database.prepare_runtime_tables()
                 self.user_database.launch()
                 engine = Engine(
                     services,

@@ -20,6 +20,7 @@ from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.dialects.sqlite_text import translate
 from dbos.store.migrations import administration
 from dbos.store.migrations.runner import create_database_if_missing, ensure_schema
+from dbos.store.migrations.runtime_tables import ensure_runtime_schema, ensure_runtime_tables
 from dbos.store.migrations.sqlite_runner import ensure_file
 from dbos.store.operation import Row, Statement
 
@@ -125,6 +126,10 @@ class Backend(Protocol):
         """Create what is missing and verify the rest. Raises DBOSInitializationError."""
         ...
 
+    def prepare_runtime_tables(self) -> str | None:
+        """Create the runtime's own tables when absent; why they cannot be used, None when they can."""
+        ...
+
     def grant(self, role: str) -> None:
         """Let a role use the tables. Raises DBOSInitializationError when it cannot be."""
         ...
@@ -156,6 +161,14 @@ class PostgresBackend:
         try:
             with self.source.connection() as connection:
                 ensure_schema(connection.driver, settings.schema, use_listen_notify=settings.use_listen_notify)
+        except (psycopg.OperationalError, SQLAlchemyError) as error:
+            raise _unusable(self.engine, error) from error
+
+    def prepare_runtime_tables(self) -> str | None:
+        """As Backend."""
+        try:
+            with self.source.connection() as connection:
+                return ensure_runtime_schema(connection.driver, create=self._settings.create)
         except (psycopg.OperationalError, SQLAlchemyError) as error:
             raise _unusable(self.engine, error) from error
 
@@ -205,6 +218,15 @@ class SqliteBackend:
                 ensure_file(connection.driver, str(file or "the database in memory"))
         except (sqlite3.Error, SQLAlchemyError, OSError) as error:
             raise _unusable(self.engine, error) from error
+
+    def prepare_runtime_tables(self) -> str | None:
+        """As Backend."""
+        try:
+            with self.source.connection() as connection:
+                ensure_runtime_tables(connection.driver)
+        except (sqlite3.Error, SQLAlchemyError) as error:
+            raise _unusable(self.engine, error) from error
+        return None
 
     def grant(self, role: str) -> None:
         """As Backend: SQLite knows no roles."""

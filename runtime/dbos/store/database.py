@@ -39,6 +39,8 @@ class SystemDatabase:
         self._backend = open_backend(settings)
         self.engine = self._backend.engine
         self.source: Source = self._backend.source
+        self.has_runtime_tables = False
+        """Whether the tables of executors and duties are there; see prepare_runtime_tables."""
         self._readers: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -66,6 +68,27 @@ class SystemDatabase:
         Raises DBOSInitializationError for a schema that is older than ours or cannot be used.
         """
         self._backend.prepare()
+
+    def prepare_runtime_tables(self) -> bool:
+        """Create the runtime's own tables (executors, duties) when absent; whether they can be used.
+
+        Where they cannot, a warning says why, once, and what goes without. Raises DBOSInitializationError when
+        the database cannot be reached.
+        """
+        problem = self._backend.prepare_runtime_tables()
+        self.has_runtime_tables = problem is None
+        if problem is not None:
+            logger.warning(
+                "The schema dbos_runtime cannot be used (%s): this process does not take over workflows of others that "
+                "died. Let an administrator run `dbos migrate --app-role` with the role of this application",
+                problem,
+            )
+        return self.has_runtime_tables
+
+    def refuse_when_closed(self) -> None:
+        """Raise DatabaseClosedError after close()."""
+        if self._closed.is_set():
+            raise DatabaseClosedError
 
     def grant(self, role: str) -> None:
         """Let a role of PostgreSQL use the tables. Raises DBOSInitializationError when it cannot be."""

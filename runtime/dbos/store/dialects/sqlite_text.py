@@ -30,7 +30,7 @@ _COLUMN = re.compile(r"\s*(\w+)\s+(\w+)\s*")
 
 def translate(statement: str) -> str:
     """A statement of the catalogue, with `{schema}.` and `:parameter` still in it, for SQLite."""
-    text = statement.replace("{schema}.", "")
+    text = statement.replace("{schema}.", "").replace("dbos_runtime.", "dbos_runtime_")
     text = _CLOCKS.sub(CLOCK, text)
     text = _LOCKS.sub("", text)
     text = _CASTS.sub(lambda cast: cast[1] or cast[2], text)

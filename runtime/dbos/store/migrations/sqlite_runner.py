@@ -8,6 +8,7 @@ from importlib.resources import files
 from dbos._error import DBOSInitializationError
 from dbos.store.dialects.sqlite_text import CLOCK
 from dbos.store.migrations.requirements import REQUIRED_COLUMNS, SCHEMA_VERSION
+from dbos.store.migrations.statements import split_statements
 
 _SCRIPTS = ("0001_tables.sql", "0002_indexes.sql")
 
@@ -62,18 +63,6 @@ def _in_the_way(driver: sqlite3.Connection) -> set[str]:
 def _create(driver: sqlite3.Connection) -> None:
     for name in _SCRIPTS:
         text = files("dbos.store.migrations.sqlite").joinpath(name).read_text(encoding="utf-8")
-        for statement in _statements(text.replace("{clock}", f"({CLOCK})")):
+        for statement in split_statements(text.replace("{clock}", f"({CLOCK})")):
             driver.execute(statement)
     driver.execute("INSERT INTO dbos_migrations (version) VALUES (?)", (SCHEMA_VERSION,))
-
-
-def _statements(text: str) -> list[str]:
-    """The statements of a file: sqlite3's own executescript would commit the transaction around it."""
-    statements: list[str] = []
-    current = ""
-    for line in text.splitlines(keepends=True):
-        current += line
-        if sqlite3.complete_statement(current):
-            statements.append(current)
-            current = ""
-    return statements

@@ -12,6 +12,7 @@ from dbos.store.backend import SQLITE_STATEMENTS, STATEMENTS
 from dbos.store.catalog import Catalog
 from dbos.store.dialects.sqlite_scripts import LOOKED_AT_FIRST, SCRIPTS
 from dbos.store.dialects.sqlite_text import CLOCK, translate
+from dbos.store.migrations.runtime_tables import ensure_runtime_tables
 from dbos.store.migrations.sqlite_runner import ensure_file
 
 
@@ -55,6 +56,7 @@ def driver() -> sqlite3.Connection:
     """An empty system database."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     ensure_file(connection, "the database")
+    ensure_runtime_tables(connection)
     return connection
 
 
