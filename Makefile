@@ -8,7 +8,7 @@ FOLDER ?=
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 JOBS ?= auto
 # What has a database of its own for each test runs side by side; the rest shares one API server, or is timed.
-SIDE_BY_SIDE := tests/chaos tests/conformance tests/contract tests/integration/runtime tests/integration/interoperability
+SIDE_BY_SIDE := tests/chaos tests/conformance tests/contract tests/integration/runtime tests/integration/product_docs tests/integration/interoperability
 ELSEWHERE := tests/unit tests/architecture $(SIDE_BY_SIDE)
 
 .PHONY: help

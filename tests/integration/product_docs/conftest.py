@@ -1,0 +1,93 @@
+"""What the drivers of the documentation's blocks share: blocks that are watched, and an application to run them in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from dbos import DBOS
+from support.bystander import Bystander, bystander
+from support.product_docs import Blocks
+
+
+@pytest.fixture
+def blocks() -> Iterator[Blocks]:
+    """Runs blocks; in the end every statement of each must have run."""
+    with Blocks() as running:
+        yield running
+    assert not running.missed()
+
+
+@pytest.fixture
+def place(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A working directory and environment with a database; its URL. What is launched here ends with the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DBOS_SYSTEM_DATABASE_URL", database_url)
+    yield database_url
+    DBOS.destroy(destroy_registry=True)
+
+
+@pytest.fixture
+def application(place: str) -> DBOS:
+    """A launched application."""
+    instance = DBOS(
+        config={
+            "name": "shop",
+            "system_database_url": place,
+            "application_version": "v1",
+            "run_admin_server": False,
+            "log_level": "INFO",
+        }
+    )
+    DBOS.launch()
+    return instance
+
+
+@pytest.fixture
+def sql(database_url: str) -> Iterator[Bystander]:
+    """A connection of a bystander."""
+    with bystander(database_url) as connection:
+        yield connection
+
+
+class Visitor:
+    """Calls the routes of a web application, in this process."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    def get(self, path: str, **params: str) -> httpx.Response:
+        """What GET answers."""
+        return self._ask("GET", path, params)
+
+    def post(self, path: str, **params: str) -> httpx.Response:
+        """What POST answers."""
+        return self._ask("POST", path, params)
+
+    def _ask(self, method: str, path: str, params: dict[str, str]) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self._app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+                return await client.request(method, path, params=params)
+
+        return asyncio.run(ask())
+
+
+class WebServer:
+    """Stands in for `uvicorn`: serves until its visitor goes."""
+
+    def __init__(self, visit: Callable[[Visitor], Any]) -> None:
+        self.address: tuple[str, int] | None = None
+        self.answer: Any = None
+        self._visit = visit
+
+    def run(self, app: FastAPI, *, host: str, port: int) -> None:
+        """Serve an application."""
+        self.address = (host, port)
+        self.answer = self._visit(Visitor(app))

@@ -1,0 +1,1 @@
+client = DBOSClient(os.environ["DBOS_DATABASE_URL"])

@@ -1,0 +1,1 @@
+handle = client.enqueue(options, *args, **kwargs)

@@ -1,0 +1,1 @@
+handle = await client.enqueue_async(options, *args, **kwargs)

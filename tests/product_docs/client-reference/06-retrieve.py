@@ -1,0 +1,1 @@
+handle = client.retrieve_workflow(workflow_id)

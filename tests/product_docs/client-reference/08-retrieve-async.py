@@ -1,0 +1,1 @@
+handle = await client.retrieve_workflow_async(workflow_id)

@@ -1,0 +1,1 @@
+client.cancel_workflow(workflow_id)

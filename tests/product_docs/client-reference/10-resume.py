@@ -1,0 +1,1 @@
+handle = client.resume_workflow(workflow_id)

@@ -1,0 +1,1 @@
+steps = client.list_workflow_steps(workflow_id)

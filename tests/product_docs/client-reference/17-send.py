@@ -1,0 +1,1 @@
+client.send(destination_id, message, topic=None, idempotency_key=None)

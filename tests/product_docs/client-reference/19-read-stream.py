@@ -1,0 +1,2 @@
+for value in client.read_stream(workflow_id, key):
+    process(value)

@@ -1,0 +1,1 @@
+schedule = client.get_schedule(name)

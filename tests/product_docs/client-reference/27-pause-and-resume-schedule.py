@@ -1,0 +1,2 @@
+client.pause_schedule(name)
+client.resume_schedule(name)

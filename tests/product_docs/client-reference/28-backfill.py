@@ -1,0 +1,1 @@
+handles = client.backfill_schedule(schedule_name, start, end)

@@ -1,0 +1,1 @@
+handle = client.trigger_schedule(schedule_name)

@@ -1,0 +1,6 @@
+queue = Queue("example_queue")
+@DBOS.workflow()
+def process_task(task):
+    ...
+task = ...
+handle = queue.enqueue(process_task, task)

@@ -1,0 +1,2 @@
+from dbos import Queue
+queue = Queue("example_queue", concurrency=10)
