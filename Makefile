@@ -62,6 +62,12 @@ kind: $(VENV)/.ready ## The same on a cluster of its own: docker and kind are ne
 image: ## Build the images of the operator and of workers (docs/images.md lists the variables)
 	@.ci/image
 
+.PHONY: docs
+docs: $(VENV)/.ready ## Build the documentation site into build/site, without a network
+	@echo "==> Building build/site: guides, and reference pages out of the docstrings (about half a minute)"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
+	@echo "==> Open build/site/index.html, or serve it with search: $(BIN)/python -m http.server --directory build/site"
+
 .PHONY: generate
 generate: ## Copy crds/ into the chart, which can hold files of its own folder only
 	cp crds/*.yaml charts/dbos-operator/files/crds/

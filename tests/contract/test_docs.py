@@ -214,7 +214,7 @@ def test_every_variable_that_the_code_reads_is_explained() -> None:
     }
     read.discard("DBOS_OPERATOR")  # the prefix of the variables that belong to options
 
-    assert read <= first_cells(docs("workers"))
+    assert read <= first_cells(section(docs("configuration"), "Variables"))
 
 
 def test_every_configuration_key_is_explained() -> None:
