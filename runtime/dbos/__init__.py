@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dbos import error
+    from dbos._kafka_message import KafkaMessage
     from dbos._serialization import PortableWorkflowError, WorkflowSerializationFormat
     from dbos._sys_db import SendMessage, StepInfo, WorkflowStatus
     from dbos.api.administration import run_dbos_database_migrations
@@ -71,6 +72,7 @@ _HOMES = {
     "VersionInfo": "dbos.engine.versions",
     "WorkflowHandle": "dbos.api.handles",
     "WorkflowHandleAsync": "dbos.api.handles",
+    "KafkaMessage": "dbos._kafka_message",
     "WorkflowSerializationFormat": "dbos._serialization",
     "WorkflowSchedule": "dbos.engine.schedules",
     "WorkflowStatus": "dbos._sys_db",
@@ -97,6 +99,7 @@ __all__ = [
     "EnqueueOptions",
     "PortableWorkflowError",
     "Queue",
+    "KafkaMessage",
     "QueueRateLimit",
     "SQLAlchemyDatasource",
     "ScheduleInput",

@@ -28,8 +28,9 @@ class AdminCalls:
         self._services = engine.services
 
     def deactivate(self) -> None:
-        """Fire no more schedules from this process; queues are served on."""
+        """Fire no more schedules and take no more Kafka messages in this process; queues are served on."""
         self._engine.scheduler.stop(within=STOP_SECONDS)
+        self._engine.kafka.stop(within=STOP_SECONDS)
 
     def queues(self) -> list[QueueRow]:
         """The queues that this application serves."""

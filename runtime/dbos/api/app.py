@@ -23,6 +23,7 @@ from dbos.api.communication import Communication
 from dbos.api.decorators import Decorators
 from dbos.api.draining import Draining
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
+from dbos.api.kafka import Kafka
 from dbos.api.managing import Managing
 from dbos.api.queueing import Queueing
 from dbos.api.runtime import Application, configure, engine, process, refuse_event_loop, registry
@@ -121,6 +122,7 @@ class DBOS(
     A process has one: another `DBOS(…)` is the same until `DBOS.destroy()`.
     """
 
+    Kafka,
     _instance: DBOS | None = None
     _application: Application
 

@@ -168,7 +168,9 @@ class Application:
             serialization=self._serialization,
             signals=signals,
             watch=OwnershipWatch(database, signals),
-            rechecks=Rechecks(SAFETY_SECONDS if options.use_listen_notify else polling, polling),
+            rechecks=Rechecks(
+                SAFETY_SECONDS if options.use_listen_notify else polling, polling, settings.kafka_polling_seconds
+            ),
             telemetry=Telemetry(),
             wake_queue=wake_queue,
             schedules_changed=schedules_changed,

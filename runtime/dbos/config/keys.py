@@ -71,3 +71,5 @@ class DBOSConfig(TypedDict, total=False):
     `admin_port`."""
     admin_port: int | None
     """The port of the admin server; 0: a free one. One that is in use is a warning. Default: `3001`."""
+    kafka_queue_polling_interval_sec: float | None
+    """How often queues of Kafka consumers are looked at where nothing is announced, in seconds. Default: `1.0`."""

@@ -98,6 +98,8 @@ class Settings:
     max_executor_threads: int | None = None
     scheduler_polling_seconds: float = 30.0
     """How often the rows of schedules are read, unless one is known to have changed."""
+    kafka_polling_seconds: float = 1.0
+    """How often the queues of Kafka consumers are looked at where nothing is announced."""
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
     admin: AdminOptions = field(default_factory=AdminOptions)
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
@@ -107,12 +109,12 @@ class Settings:
             raise refuse("name", self.name, expected="3 to 256 characters of a-z, 0-9, - and _")
         if self.max_executor_threads is not None and self.max_executor_threads < 1:
             raise refuse("max_executor_threads", self.max_executor_threads, expected="at least 1, or None")
-        if not MIN_INTERVAL_SECONDS <= self.scheduler_polling_seconds <= MAX_SECONDS:
-            raise refuse(
-                "scheduler_polling_interval_sec",
-                self.scheduler_polling_seconds,
-                expected=f"at least {MIN_INTERVAL_SECONDS} seconds",
-            )
+        for key, seconds in (
+            ("scheduler_polling_interval_sec", self.scheduler_polling_seconds),
+            ("kafka_queue_polling_interval_sec", self.kafka_polling_seconds),
+        ):
+            if not MIN_INTERVAL_SECONDS <= seconds <= MAX_SECONDS:
+                raise refuse(key, seconds, expected=f"at least {MIN_INTERVAL_SECONDS} seconds")
         if not self.executor_id.strip():
             raise refuse("executor_id", self.executor_id, expected="text that is not blank")
 

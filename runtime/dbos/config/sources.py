@@ -80,6 +80,7 @@ def load_settings(
         max_executor_threads=_take(config, "max_executor_threads", int),
         scheduler_polling_seconds=_or(_seconds(config, "scheduler_polling_interval_sec"), 30.0),
         metrics=MetricsOptions(
+        kafka_polling_seconds=_or(_seconds(config, "kafka_queue_polling_interval_sec"), 1.0),
             port=_or(_take(config, "metrics_port", int), _port(environment)),
             host=_take(config, "metrics_host", str) or environment.get("DBOS_METRICS_HOST") or MetricsOptions().host,
         ),

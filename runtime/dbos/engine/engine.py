@@ -12,6 +12,7 @@ from dbos.engine.executor import Executor
 from dbos.engine.queue_worker import POLL_SECONDS, QueueWorker
 from dbos.engine.registry import Registry
 from dbos.engine.scheduler import Scheduler
+from dbos.engine.kafka import KafkaConsumers
 from dbos.engine.services import Services, epoch_ms, new_uuid
 from dbos.engine.wakeups import make_listener
 from dbos.store.dequeue import recover_workflows
@@ -54,11 +55,13 @@ class Engine:
         self.executor.on_unknown = self.queues.skip
         self.scheduler = Scheduler(services, registry.scheduled, poll_seconds=schedule_seconds)
         self._listener = (
+        self.kafka = KafkaConsumers(services, registry)
             make_listener(
                 services.database.source,
                 services.database.schema,
                 services.signals,
                 on_queues=self.queues.wake,
+            unstored=self.kafka.queues,
                 on_schedules=self.scheduler.refresh,
                 on_change=self._on_change,
             )
@@ -71,7 +74,8 @@ class Engine:
         """Register this version and the declared queues, recover what a former process left, then serve.
 
         The recovery is over before the first claim, or it could take back what was just claimed. Raises
-        DBOSInitializationError when another application owns the version or a queue.
+        DBOSInitializationError when another application owns the version or a queue, and for a Kafka consumer
+        that cannot be.
         """
         services, database = self.services, self.services.database
         claimant = services.claimant
@@ -93,6 +97,7 @@ class Engine:
         self._write_queue(name, limits, update=self._runs_latest())
         self.queues.refresh()
 
+        self.kafka.open()
     def _runs_latest(self) -> bool:
         claimant = self.services.claimant
         return self.services.database.run(lambda: load_latest_version(claimant.application)) == claimant.version
@@ -110,6 +115,7 @@ class Engine:
         )
         if done.owner is not None:
             raise DBOSInitializationError(f"Queue {name!r} belongs to application {done.owner!r}; choose another name")
+        self.kafka.start()
 
     def drained(self) -> bool:
         """Whether nothing runs here and nothing waits that this process may run.
@@ -158,6 +164,7 @@ class Engine:
     def _on_change(self) -> None:
         """Something was written by somebody: where nothing is told, everybody looks."""
         self.queues.refresh()
+        self.kafka.stop(within=STOP_SECONDS)
         self.scheduler.refresh(within=POLL_SECONDS)
 
     def _ended(self, claimed: ClaimedWorkflow) -> None:
@@ -165,3 +172,4 @@ class Engine:
         self.queues.ended(queue, claimed.partition_key)
         if queue != INTERNAL_QUEUE and self.queues.shares_limits(queue):
             self.services.writer.announce(queue=queue)
+        self.kafka.stop(within=STOP_SECONDS)

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
 from dbos.core.ids import INTERNAL_QUEUE, OwnerToken
@@ -27,7 +27,7 @@ from dbos.store.dequeue import (
 )
 from dbos.store.dialects.errors import is_conflict
 from dbos.store.operation import Operation, Row, Statement
-from dbos.store.queues import load_queues
+from dbos.store.queues import INTERNAL_QUEUES, load_queues
 from dbos.store.rows import ClaimedWorkflow, QueueRow
 
 logger = logging.getLogger("dbos")
@@ -55,14 +55,19 @@ class QueueWorker:
         *,
         dispatch: Dispatch,
         backlog: Callable[[], int],
+        unstored: Mapping[str, QueueLimits] | None = None,
         listened: Collection[str] | None = None,
     ) -> None:
-        """`backlog` tells how much claimed work has not begun; `listened` names the queues to serve (None: all)."""
+        """`backlog` tells how much claimed work has not begun; `listened` names the queues to serve (None: all).
+
+        `unstored` are queues that have no row and are always served, besides the internal one.
+        """
+        self._unstored = {**INTERNAL_QUEUES, **(unstored or {})}
         self._listened = None if listened is None else frozenset(listened)
         self._services = services
         self._dispatch = dispatch
         self._backlog = backlog
-        self._queues: dict[str, QueueRow] = {INTERNAL_QUEUE: QueueRow(name=INTERNAL_QUEUE, limits=QueueLimits())}
+        self._queues = {name: QueueRow(name=name, limits=limits) for name, limits in self._unstored.items()}
         self._hot: set[str] = set()
         self._wanting: set[str] = set()
         """Queues whose last claim was cut short by a budget of this process: a free slot makes them hot."""
@@ -182,7 +187,7 @@ class QueueWorker:
         for workflow_id in swept.cancelled:
             services.signals.ring(workflow_id)
             services.writer.announce(workflow=workflow_id)
-        rows = services.database.run(lambda: load_queues(application))
+        rows = services.database.run(lambda: load_queues(application, unstored=self._unstored))
         self._queues = {row.name: row for row in rows if self._serves(row.name)}
         self.last_poll = time.monotonic()
         interval = min((row.limits.polling_interval_seconds for row in self._queues.values()), default=POLL_SECONDS)
@@ -205,7 +210,7 @@ class QueueWorker:
     def has_work(self) -> bool:
         """Whether a workflow waits that this process may run, now or once a limit lets it. Reads the database."""
         database, claimant = self._services.database, self._services.claimant
-        rows = database.run(lambda: load_queues(claimant.application))
+        rows = database.run(lambda: load_queues(claimant.application, unstored=self._unstored))
         skipped = self._skipped_keys()
         return any(
             database.run(partial(load_eligible, row.name, row.limits, claimant, skipped=skipped))
@@ -273,7 +278,7 @@ class QueueWorker:
         return {key: lanes[key] for key in free}
 
     def _serves(self, queue: str) -> bool:
-        return self._listened is None or queue in self._listened or queue == INTERNAL_QUEUE
+        return self._listened is None or queue in self._listened or queue in self._unstored
 
     def _take(self, statement: Statement, limits: QueueLimits) -> list[Row] | None:
         if not limits.shared:

@@ -11,6 +11,7 @@ from typing import Any
 
 from dbos._error import DBOSException
 from dbos.core.ids import STEP_WORKFLOW_PREFIX, check_name
+from dbos.core.kafka import KAFKA_ORDERED_QUEUE, KAFKA_QUEUE, KafkaOrdering, default_group_id
 from dbos.core.limits import MAX_SECONDS, QueueLimits
 from dbos.core.retry import RetryPolicy
 from dbos.engine.targets import Target, Targets
@@ -81,6 +82,34 @@ class Call:
         return self.args if self.target is None else (self.target.receiver, *self.args)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSubscription:
+    """What @DBOS.kafka_consumer declares."""
+
+    workflow: WorkflowFunction
+    config: Mapping[str, Any]
+    topics: tuple[str, ...]
+    ordering: KafkaOrdering
+    batch_size: int
+    queue_name: str | None = None
+
+    @property
+    def function_name(self) -> str:
+        """The name of the workflow, or of the step that is run as one."""
+        return self.workflow.name.removeprefix(STEP_WORKFLOW_PREFIX)
+
+    @property
+    def group_id(self) -> str:
+        """The consumer group: that of the configuration, or one made of the names."""
+        return str(self.config.get("group.id") or default_group_id(self.function_name, self.topics))
+
+    @property
+    def queue(self) -> str:
+        """Where its workflows wait."""
+        ordered = self.ordering is not KafkaOrdering.NONE
+        return self.queue_name or (KAFKA_ORDERED_QUEUE if ordered else KAFKA_QUEUE)
+
+
 class Registry:
     """What decorators registered in this process. Filled before launch, read afterwards."""
 
@@ -93,6 +122,8 @@ class Registry:
         """The cron texts of the workflows that @DBOS.scheduled declares."""
         self.roles: dict[str, tuple[str, ...]] = {}
         """The roles of which a workflow requires one."""
+        self.kafka: list[KafkaSubscription] = []
+        """What @DBOS.kafka_consumer declares."""
         self.targets = Targets()
 
     def add_workflow(self, workflow: WorkflowFunction) -> None:
@@ -136,6 +167,7 @@ class Registry:
         self.listened = None
         self.scheduled.clear()
         self.roles.clear()
+        self.kafka.clear()
         self.targets.clear()
 
 

@@ -8,6 +8,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from dbos.core.executors import ProcessToken, owner_token, process_token
+from dbos.core.ids import OwnerToken
+from dbos.engine.tracing import Tracing
 from dbos.engine.waiting import Signals, Topic
 from dbos.engine.watch import OwnershipWatch
 from dbos.store.database import SystemDatabase
@@ -41,6 +44,8 @@ class Rechecks:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Handed to every part of the engine by the composition root."""
+    kafka_seconds: float = 1.0
+    """For queues of Kafka consumers that name none."""
 
     database: SystemDatabase
     writer: GroupCommitWriter

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isnan
 from typing import Any
@@ -34,10 +34,19 @@ class Registration:
     owner: str | None = None
 
 
-def load_queues(application: str) -> Operation[list[QueueRow]]:
-    """The queues that an application may serve, the internal one included, and whether work waits there."""
-    rows = yield Statement("load_queues", {"application": application, "internal_queue": INTERNAL_QUEUE})
-    return [queue_row(row, runnable=row["runnable"]) for row in rows]
+INTERNAL_QUEUES: Mapping[str, QueueLimits] = {INTERNAL_QUEUE: QueueLimits()}
+
+
+def load_queues(
+    application: str, *, unstored: Mapping[str, QueueLimits] = INTERNAL_QUEUES
+) -> Operation[list[QueueRow]]:
+    """The queues that an application may serve, and whether work waits there.
+
+    `unstored` are those that have no row, and their limits.
+    """
+    rows = yield Statement("load_queues", {"application": application, "unstored": list(unstored)})
+    queues = [queue_row(row, runnable=row["runnable"]) for row in rows]
+    return [replace(queue, limits=unstored.get(queue.name, queue.limits)) for queue in queues]
 
 
 def load_queue(name: str) -> Operation[QueueRow | None]:

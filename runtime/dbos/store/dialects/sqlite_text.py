@@ -21,6 +21,7 @@ _SUFFIXES = re.compile(r"::(?:bigint|text|int|jsonb?|text\[\])\b", re.IGNORECASE
 _ANY = re.compile(r"=\s*ANY\s*\((:\w+)\)", re.IGNORECASE)
 _NOT_ANY = re.compile(r"<>\s*ALL\s*\((:\w+)\)", re.IGNORECASE)
 _RECORDS = re.compile(r"json_to_recordset\(\s*(:\w+)\s*\)\s+AS\s+(\w+)\s*\(([^()]*)\)", re.IGNORECASE)
+_UNNEST = re.compile(r"unnest\(\s*(:\w+)\s*\)\s+AS\s+(\w+)\s*\(\s*(\w+)\s*\)", re.IGNORECASE)
 _NULL_SAFE = (
     (re.compile(r"IS NOT DISTINCT FROM", re.IGNORECASE), "IS"),
     (re.compile(r"IS DISTINCT FROM", re.IGNORECASE), "IS NOT"),
@@ -36,6 +37,7 @@ def translate(statement: str) -> str:
     text = _CASTS.sub(lambda cast: cast[1] or cast[2], text)
     text = _SUFFIXES.sub("", text)
     text = _RECORDS.sub(_records, text)
+    text = _UNNEST.sub(r"(SELECT value AS \3 FROM json_each(\1)) AS \2", text)
     text = _ANY.sub(r"IN (SELECT value FROM json_each(\1))", text)
     text = _NOT_ANY.sub(r"NOT IN (SELECT value FROM json_each(\1))", text)
     for distinct, spelling in _NULL_SAFE:

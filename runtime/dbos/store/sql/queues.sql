@@ -15,10 +15,11 @@ SELECT {include queue_columns},
   FROM {schema}.queues queue
  WHERE queue.application_name = :application OR queue.application_name IS NULL
 UNION ALL
-SELECT '', :internal_queue, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1.0, NULL,
+SELECT '', unstored.name, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1.0, NULL,
        EXISTS (SELECT 1 FROM {schema}.workflow_status workflow
-                WHERE workflow.queue_name = :internal_queue AND workflow.status = 'ENQUEUED'
+                WHERE workflow.queue_name = unstored.name AND workflow.status = 'ENQUEUED'
                   AND (workflow.application_name = :application OR workflow.application_name IS NULL))
+  FROM unnest(CAST(:unstored AS text[])) AS unstored(name)
 
 -- load_queue
 SELECT {include queue_columns} FROM {schema}.queues queue WHERE queue.name = :name
