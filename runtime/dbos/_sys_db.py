@@ -11,7 +11,9 @@ class WorkflowInputs(TypedDict):
     """The arguments of a workflow."""
 
     args: tuple[Any, ...]
+    """The positional arguments."""
     kwargs: dict[str, Any]
+    """Those given by name."""
 
 
 @dataclass
@@ -19,47 +21,82 @@ class SendMessage:
     """A message to a workflow; of those with an idempotency key a workflow gets one."""
 
     destination_id: str
+    """The ID of the workflow that gets it."""
     message: Any
+    """Any value that the format has a form for."""
     topic: str | None = None
+    """Which `recv` gets it; None: one without a topic."""
     idempotency_key: str | None = None
+    """Of messages with one key the workflow gets one."""
 
 
 class WorkflowStatus:
     """Everything known of a workflow. Times are epoch milliseconds."""
 
     workflow_id: str
+    """The ID, which is an idempotency key."""
     status: str
     """ENQUEUED, DELAYED, PENDING, SUCCESS, ERROR, CANCELLED or MAX_RECOVERY_ATTEMPTS_EXCEEDED."""
     name: str
+    """What the decorator calls the workflow: its `name`, else the qualified name of the function."""
     class_name: str | None
+    """Of methods: the name of their class."""
     config_name: str | None
+    """Of methods of instances: the instance's `config_name`."""
     authenticated_user: str | None
+    """Who it runs for; None: nobody was authenticated."""
     assumed_role: str | None
+    """The required role by which it runs."""
     authenticated_roles: list[str] | None
+    """The roles of that user."""
     input: WorkflowInputs | None
+    """The arguments; their stored text when they cannot be read here, None with `load_input=False`."""
     output: Any | None
+    """What it returned; None until then and with `load_output=False`."""
     error: Exception | None
+    """What it raised; None until then and with `load_output=False`."""
     created_at: int | None
+    """When it was started or enqueued."""
     updated_at: int | None
+    """When its row last changed."""
     queue_name: str | None
+    """The queue it waits or waited on; None: it was started directly."""
     executor_id: str | None
+    """The process that runs it, or that ran it last."""
     app_version: str | None
+    """The application version that may run it; None: the latest one."""
     workflow_timeout_ms: int | None
+    """The timeout it was given of its own, in milliseconds."""
     workflow_deadline_epoch_ms: int | None
+    """When it is cancelled."""
     deduplication_id: str | None
+    """The ID it holds on its queue; None once it has ended."""
     priority: int | None
+    """0: none, which comes before all; else 1 to 2147483647, lower first."""
     queue_partition_key: str | None
+    """Its lane of a partitioned queue."""
     forked_from: str | None
+    """The workflow that this one is a fork of."""
     was_forked_from: bool
+    """Whether this one was forked."""
     parent_workflow_id: str | None
+    """The workflow that started it."""
     dequeued_at: int | None
+    """When a worker took it from its queue; None for what is on none."""
     delay_until_epoch_ms: int | None
+    """When its delay is or was over."""
     completed_at: int | None
+    """When it ended, however it did."""
     attributes: dict[str, Any] | None
+    """Its labels, a JSON object."""
     schedule_name: str | None
+    """The schedule that started it."""
     application_name: str | None
+    """The application that owns it; None: any may take it."""
     app_id: str | None
+    """What the variable DBOS__APPID was where it was started."""
     recovery_attempts: int | None
+    """How often an execution of it was begun."""
 
     def __repr__(self) -> str:
         return f"<WorkflowStatus {self.workflow_id} {self.name} {self.status}>"

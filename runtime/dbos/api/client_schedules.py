@@ -31,14 +31,23 @@ class ClientScheduleInput(TypedDict, total=False):
     """A schedule to apply; `schedule_name`, `workflow_name` and `schedule` are required."""
 
     schedule_name: str
+    """The name, once in a database."""
     workflow_name: str
+    """The workflow, by the name that its decorator gives it."""
     workflow_class_name: str | None
+    """The class of that workflow, where it is a static or class method."""
     schedule: str
+    """The cron text: five fields, or six with seconds first."""
     context: Any
+    """What each run gets as its second argument. Default: None."""
     automatic_backfill: bool
+    """Whether a process that starts makes up for what was missed. Default: False."""
     cron_timezone: str | None
+    """An IANA name, such as Europe/Berlin. Default: UTC."""
     queue_name: str | None
+    """Where its runs go. Default: the internal queue, which has no limits."""
     application_name: str | None
+    """The application that fires it. Default: that of the client."""
 
 
 class ClientSchedules:

@@ -37,23 +37,42 @@ class EnqueueOptions(TypedDict, total=False):
     """What the client enqueues; `workflow_name` and `queue_name` are required."""
 
     workflow_name: Required[str]
+    """The workflow, by the name that its decorator gives it. Required."""
     queue_name: Required[str]
+    """Where it waits. Required."""
     workflow_id: NotRequired[str]
+    """Its ID, an idempotency key. Default: a random one."""
     workflow_id_reuse_policy: NotRequired[WorkflowIDReusePolicy]
+    """For an ID that is taken: `return-existing` attaches to that workflow, `reject` raises. Default: `return-
+    existing`."""
     app_version: NotRequired[str]
+    """The only version whose workers take it. Default: the latest one."""
     workflow_timeout: NotRequired[float]
+    """Seconds from its claim to its cancellation. Default: none."""
     delay_seconds: NotRequired[float]
+    """Not before that many seconds from now. Default: none."""
     deduplication_id: NotRequired[str]
+    """At most one active workflow of the queue has it. Default: none."""
     duplication_policy: NotRequired[DuplicationPolicy]
+    """For a deduplication ID that is held: `reject` raises, `return-existing` attaches. Default: `reject`."""
     priority: NotRequired[int]
+    """1 to 2147483647, lower first. Default: none, which comes before all."""
     queue_partition_key: NotRequired[str]
+    """The lane of a partitioned queue, which needs one. Default: none."""
     attributes: NotRequired[dict[str, Any]]
+    """Labels that listings filter by, a JSON object. Default: none."""
     authenticated_user: NotRequired[str]
+    """Who it runs for. Default: nobody."""
     authenticated_roles: NotRequired[list[str]]
+    """The roles of that user. Default: none."""
     serialization_type: NotRequired[WorkflowSerializationFormat]
+    """The format of its arguments and outcome. Default: that of the client."""
     application_name: NotRequired[str | None]
+    """The application that runs it; None: any. Default: that of the client."""
     class_name: NotRequired[str]
+    """Of methods: the name of their class."""
     instance_name: NotRequired[str]
+    """Of methods of instances: the instance's `config_name`."""
     max_recovery_attempts: NotRequired[int]
     """Accepted from older code and not used: the decorator of the workflow says it."""
 

@@ -47,12 +47,19 @@ class ScheduleInput(TypedDict, total=False):
     """A schedule to apply; `schedule_name`, `workflow_fn` and `schedule` are required."""
 
     schedule_name: str
+    """The name, once in a database."""
     workflow_fn: ScheduledWorkflow
+    """The workflow: a function of the moment and the context."""
     schedule: str
+    """The cron text: five fields, or six with seconds first."""
     context: Any
+    """What each run gets as its second argument. Default: None."""
     automatic_backfill: bool
+    """Whether a process that starts makes up for what was missed. Default: False."""
     cron_timezone: str | None
+    """An IANA name, such as Europe/Berlin. Default: UTC."""
     queue_name: str | None
+    """Where its runs go. Default: the internal queue, which has no limits."""
 
 
 class Schedules:

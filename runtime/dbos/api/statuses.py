@@ -26,33 +26,61 @@ class ListOptions(TypedDict, total=False):
     """The filters of list_workflows, by keyword. A list matches any of its values; times are ISO 8601."""
 
     workflow_ids: list[str] | None
+    """These IDs."""
     status: str | list[str] | None
+    """These statuses."""
     start_time: str | None
+    """Created at or after this time."""
     end_time: str | None
+    """Created at or before it."""
     completed_after: str | None
+    """Ended at or after it."""
     completed_before: str | None
+    """Ended at or before it."""
     dequeued_after: str | None
+    """Taken from a queue at or after it."""
     dequeued_before: str | None
+    """Taken from a queue at or before it."""
     name: str | list[str] | None
+    """Workflows of these names."""
     app_version: str | list[str] | None
+    """Of these application versions."""
     forked_from: str | list[str] | None
+    """Forks of these workflows."""
     parent_workflow_id: str | list[str] | None
+    """Children of these workflows."""
     user: str | list[str] | None
+    """Run for these users."""
     queue_name: str | list[str] | None
+    """On these queues."""
     executor_id: str | list[str] | None
+    """Run by these processes."""
     schedule_name: str | list[str] | None
+    """Started by these schedules."""
     workflow_id_prefix: str | list[str] | None
+    """IDs that begin with one of these."""
     limit: int | None
+    """At most so many. Default: all."""
     offset: int | None
+    """Without the first so many. Default: 0."""
     sort_desc: bool
+    """The newest first. Default: False."""
     load_input: bool
+    """Whether arguments are read. Default: True."""
     load_output: bool
+    """Whether results and errors are read. Default: True."""
     queues_only: bool
+    """Only what is on a queue. Default: False."""
     was_forked_from: bool | None
+    """Whether it was forked."""
     is_fork: bool | None
+    """Whether it is a fork."""
     has_parent: bool | None
+    """Whether a workflow started it."""
     attributes: dict[str, Any] | None
+    """With these attributes, among others. On PostgreSQL only."""
     application_name: str | list[str] | None
+    """Of these applications. Default: of this one, and of nobody."""
 
 
 _KNOWN = frozenset(ListOptions.__annotations__)

@@ -22,13 +22,21 @@ class StepOptions(TypedDict, total=False):
     """The options of a step, as those of @DBOS.step."""
 
     name: str | None
+    """What the step is called in rows. Default: the name of the function."""
     retries_allowed: bool
+    """Whether it is tried again after it failed. Default: False."""
     interval_seconds: float
+    """How long after the first failure. Default: 1.0."""
     max_attempts: int
+    """Most calls, the first one included. Default: 3."""
     backoff_rate: float
+    """How much longer each wait is than the one before, up to an hour. Default: 2.0."""
     should_retry: Callable[[BaseException], Any] | None
+    """Called with the error; what it returns says whether to try again. Default: always."""
     preemptible: bool
+    """Of coroutine functions: whether it is cancelled with its workflow. Default: False."""
     timeout_seconds: float | None
+    """Of coroutine functions: how long one attempt may take. Default: no bound."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,11 @@ class StepStatus:
     """What a step knows of itself: its ID and, when it is retried, which attempt this is, counted from 0."""
 
     step_id: int
+    """Its number in the workflow, counted from 1."""
     current_attempt: int | None = None
+    """Counted from 0; None: the step is not retried."""
     max_attempts: int | None = None
+    """Most calls; None: the step is not retried."""
 
 
 class StepReservation:

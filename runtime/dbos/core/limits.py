@@ -13,7 +13,9 @@ class QueueRateLimit(TypedDict):
     """At most `limit` starts in any `period` seconds."""
 
     limit: int
+    """Most starts; at least 1."""
     period: float
+    """Seconds; any span of that length counts, not only full ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

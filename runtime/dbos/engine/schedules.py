@@ -49,17 +49,29 @@ class WorkflowSchedule(TypedDict):
     """A schedule as it is stored, with its context as a value."""
 
     schedule_id: str
+    """A random ID of the row; one that begins with `k8s:` belongs to a DBOSSchedule resource."""
     schedule_name: str
+    """The name, once in a database."""
     workflow_name: str
+    """The workflow that it runs."""
     workflow_class_name: str | None
+    """The class of that workflow, where it is a method."""
     schedule: str
+    """The cron text: five fields, or six with seconds first."""
     status: str
+    """ACTIVE or PAUSED."""
     context: Any
+    """What each run gets as its second argument."""
     last_fired_at: str | None
+    """When the last run was due, ISO 8601; None: none was."""
     automatic_backfill: bool
+    """Whether a process that starts makes up for what was missed."""
     cron_timezone: str | None
+    """The zone whose clocks the cron text is read by; None: UTC."""
     queue_name: str | None
+    """Where its runs go; None: to the internal queue, which has no limits."""
     application_name: str | None
+    """The application that fires it; None: any."""
 
 
 class ScheduleOptions(TypedDict):

@@ -26,13 +26,17 @@ class VersionInfo(TypedDict):
     """A version of an application; times are epoch milliseconds."""
 
     version_id: str
+    """A random ID of the row."""
     version_name: str
+    """The version, as `application_version` says it."""
     version_timestamp: int
     """When it was registered, or made the latest."""
     timestamp: int
     """The same."""
     created_at: int
+    """When it was first launched."""
     application_name: str | None
+    """The application that owns it."""
 
 
 class ApplicationRowCounts(TypedDict):
