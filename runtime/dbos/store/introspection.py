@@ -11,17 +11,20 @@ from typing import Any
 from sqlalchemy import (
     Column,
     Engine,
+    FromClause,
     MetaData,
     Select,
     Table,
     and_,
     asc,
+    bindparam,
     desc,
     func,
     literal,
     literal_column,
     or_,
     select,
+    union_all,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -128,7 +131,7 @@ def list_workflows(
     """
     tables = _tables(schema)
     status = tables.status
-    page = _page(status, wanted).subquery("page")
+    page = _page(status, wanted)
     columns: list[Any] = [column for column in status.columns if column.name not in {"inputs", "output", "error"}]
     joined: Any = page.join(status, status.c.workflow_uuid == page.c.workflow_uuid)
     if load_input:
@@ -140,8 +143,7 @@ def list_workflows(
         joined = joined.outerjoin(result, result.c.workflow_uuid == status.c.workflow_uuid)
         columns.append(func.coalesce(result.c.output, status.c.output).label("output"))
         columns.append(func.coalesce(result.c.error, status.c.error).label("error"))
-    order = desc if wanted.newest_first else asc
-    query = select(*columns).select_from(joined).order_by(order(status.c.created_at), order(status.c.workflow_uuid))
+    query = select(*columns).select_from(joined).order_by(*_order(status, wanted))
     with bounded_query(engine, timeout_seconds) as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
 
@@ -207,8 +209,39 @@ def _tables(schema: str | None) -> _Tables:
     return _Tables(schema)
 
 
-def _page(status: Table, wanted: WorkflowFilter) -> Select[Any]:
+def _page(status: Table, wanted: WorkflowFilter) -> FromClause:
+    """The ids of one page: of each set of statuses that a partial index serves, all of them together."""
+    arms = [_arm(status, wanted, served) for served in _served(wanted.status)]
+    if len(arms) == 1:
+        return arms[0].limit(wanted.limit).offset(wanted.offset).subquery("page")
+    if wanted.limit is None and wanted.offset is None:
+        return union_all(*arms).subquery("page")
+    if wanted.limit is not None:  # the newest of all are among the newest of each
+        arms = [arm.limit(wanted.limit + (wanted.offset or 0)) for arm in arms]
+    found = union_all(*(select(arm.subquery()) for arm in arms)).subquery("found")
+    ordered = select(found.c.workflow_uuid).order_by(*_order(found, wanted))
+    return ordered.limit(wanted.limit).offset(wanted.offset).subquery("page")
+
+
+_PARTIAL = (("ENQUEUED", "PENDING"), ("DELAYED",), ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"))
+"""Statuses that an index of their own serves, written as its predicate is: neither planner sees through a parameter."""
+
+
+def _served(statuses: Sequence[str] | None) -> Sequence[tuple[str, ...] | None]:
+    """The predicates of the partial indexes that hold all these statuses; one None where there are no such."""
+    used = [served for served in _PARTIAL if set(served) & set(statuses or ())]
+    return used if used and set(statuses or ()) <= {status for served in used for status in served} else [None]
+
+
+def _order(table: FromClause, wanted: WorkflowFilter) -> tuple[Any, Any]:
+    order = desc if wanted.newest_first else asc
+    return order(table.c.created_at), order(table.c.workflow_uuid)
+
+
+def _arm(status: Table, wanted: WorkflowFilter, served: tuple[str, ...] | None) -> Select[Any]:
     conditions: list[Any] = []
+    if served is not None:
+        conditions.append(status.c.status.in_(bindparam(None, served, expanding=True, literal_execute=True)))
     for column, values in _choices(status, wanted).items():
         conditions.append(column == values[0] if len(values) == 1 else column.in_(list(values)))
     if wanted.workflow_id_prefix is not None:
@@ -235,11 +268,8 @@ def _page(status: Table, wanted: WorkflowFilter) -> Select[Any]:
     if wanted.application is not None and wanted.workflow_ids is None and wanted.application_name is None:
         name = status.c.application_name
         conditions.append(or_(name == wanted.application, name.is_(None)))
-    order = desc if wanted.newest_first else asc
-    query = select(status.c.workflow_uuid).where(and_(literal_column("true"), *conditions))
-    if wanted.limit is not None or wanted.offset is not None:
-        query = query.order_by(order(status.c.created_at), order(status.c.workflow_uuid))
-    return query.limit(wanted.limit).offset(wanted.offset)
+    query = select(status.c.workflow_uuid, status.c.created_at).where(and_(literal_column("true"), *conditions))
+    return query if wanted.limit is None and wanted.offset is None else query.order_by(*_order(status, wanted))
 
 
 def _ranges(status: Table, wanted: WorkflowFilter) -> list[Any]:
