@@ -10,6 +10,7 @@ from dbos.api.calls import EngineStatuses
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions, check_attributes, check_policy, check_priority, check_reuse, check_seconds
 from dbos.api.runtime import engine
+from dbos.api.tracing import carrier_of
 from dbos.core.ids import WorkflowId, check_name, check_text
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.authorization import Authentication
@@ -17,6 +18,7 @@ from dbos.engine.commands import enqueue_described
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.places import check_format
 from dbos.engine.services import epoch_ms, new_uuid
+from dbos.engine.tracing import add_carrier, trace_carrier
 from dbos.serialization.encoding import PORTABLE_JSON, PY_PICKLE, encode_inputs
 from dbos.store.rows import NewWorkflow
 
@@ -56,7 +58,7 @@ def new_record(
         partition_key=options.get("queue_partition_key"),
         authenticated_user=options.get("authenticated_user"),
         authenticated_roles=Authentication(roles=_roles(options.get("authenticated_roles"))).stored_roles,
-        attributes=check_attributes(options.get("attributes")),
+        attributes=_attributes(options),
         reuse=check_reuse(options.get("workflow_id_reuse_policy")),
     )
 
@@ -81,6 +83,11 @@ async def enqueue_options_call_async(
     policy, given_id = options.get("duplication_policy"), options.get("workflow_id")
     workflow_id = await run_on_loop(enqueue_described(services, record, policy=policy, given_id=given_id), services)
     return WorkflowHandleAsync(workflow_id, services, EngineStatuses(running))
+
+
+def _attributes(options: EnqueueOptions) -> Any:
+    attributes, context = check_attributes(options.get("attributes")), options.get("otel_context")
+    return add_carrier(attributes, trace_carrier.get() if context is None else carrier_of(context))
 
 
 def _roles(roles: object) -> tuple[str, ...] | None:

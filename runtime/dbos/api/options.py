@@ -73,6 +73,8 @@ class EnqueueOptions(TypedDict, total=False):
     """Of methods: the name of their class."""
     instance_name: NotRequired[str]
     """Of methods of instances: the instance's `config_name`."""
+    otel_context: NotRequired[Any]
+    """The OpenTelemetry context whose trace the workflow belongs to."""
     max_recovery_attempts: NotRequired[int]
     """Accepted from older code and not used: the decorator of the workflow says it."""
 

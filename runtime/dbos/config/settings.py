@@ -92,7 +92,9 @@ class Settings:
     application_version: str | None = None
     """None: a hash of the registered code."""
     application_id: str = ""
-    log_level: str = "INFO"
+    logs: LogOptions = field(default_factory=LogOptions)
+    otlp: OtlpOptions | None = None
+    """Where traces and logs are sent; None: nowhere, and nothing is traced."""
     serializer: Any = None
     """The application's own Serializer; None: pickle."""
     max_executor_threads: int | None = None

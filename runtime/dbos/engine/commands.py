@@ -29,6 +29,7 @@ from dbos.engine.plan import Invoke, Plan, Read, Write
 from dbos.engine.registry import Call, WorkflowFunction
 from dbos.engine.results import await_result
 from dbos.engine.services import Services, epoch_ms, new_uuid
+from dbos.engine.spans import trace_of_start, with_trace
 from dbos.engine.steps import Operated, checkpoint_record, ensure_owned, record_checkpoint, replay
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_inputs
@@ -158,7 +159,9 @@ def enqueue_described(
             deduplication_id=described.deduplication_id or options.deduplication_id,
             priority=described.priority or options.priority or 0,
             partition_key=described.partition_key or options.partition_key,
-            attributes=record.attributes if described.attributes is None else described.attributes,
+            attributes=(
+                record.attributes if described.attributes is None else with_trace(services, described.attributes)
+            ),
             reuse=described.reuse,
         )
 
@@ -280,6 +283,7 @@ def _insert(
     shape: Callable[[NewWorkflow], NewWorkflow],
     *,
     policy: str,
+            trace=trace_of_start(services),
     function_id: int | None = None,
     given_id: str | None = None,
 ) -> Plan[_Inserted]:
@@ -339,7 +343,7 @@ def _new_record(services: Services, call: Call, parent: Execution | None, functi
         authenticated_roles=user.stored_roles,
         timeout_ms=None if seconds is None else int(seconds * 1000),
         deadline_ms=None if parent is None or timeout is not None else parent.deadline_ms,
-        attributes=workflow_attributes.get(),
+        attributes=with_trace(services, workflow_attributes.get()),
         parent_workflow_id=None if parent is None else parent.workflow_id,
         parent_step=parent_step,
     )

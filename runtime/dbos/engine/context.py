@@ -47,6 +47,8 @@ class Execution:
     """Whether a read of a stream is in progress: there may be one at a time."""
     databases: set[Any] = field(default_factory=set)
     """The databases of the user in which its transactions leave checkpoints."""
+    trace: object = None
+    """What its span hangs on: where it was started, or the text of its row that says so."""
 
     def next_function_id(self) -> int:
         """The ID of the next operation: 1, 2, 3, … in the order of calls."""

@@ -17,6 +17,7 @@ from dbos.engine.pauses import Pause, pausing, wake_time
 from dbos.engine.places import caller, encoded
 from dbos.engine.plan import Plan, Read
 from dbos.engine.services import Services, epoch_ms
+from dbos.engine.spans import spanned
 from dbos.engine.steps import new_step, record_checkpoint, replay
 from dbos.engine.waiting import Channel, Topic
 from dbos.serialization.decoding import UndecodableError, decode_value
@@ -29,6 +30,7 @@ logger = logging.getLogger("dbos")
 SET_EVENT, GET_EVENT, GET_EVENTS = "DBOS.setEvent", "DBOS.getEvent", "DBOS.get_events"
 
 
+@spanned("set_event")
 def set_event(
     services: Services,
     place: tuple[Execution, StepScope | None],
@@ -48,6 +50,7 @@ def set_event(
     services.tell(Topic(Channel.EVENTS, execution.workflow_id, key))
 
 
+@spanned("get_event")
 def get_event(services: Services, workflow_id: str, key: str, seconds: float) -> Plan[Any]:
     """The latest value of an event, as soon as there is one; None when the time is over.
 

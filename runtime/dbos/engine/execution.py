@@ -25,6 +25,8 @@ from dbos.engine.context import (
 from dbos.engine.plan import Invoke, Plan, Read, Write
 from dbos.engine.registry import Call
 from dbos.engine.services import Services
+from dbos.engine.spans import workflow_span
+from dbos.engine.tracing import trace_carrier
 from dbos.engine.transactions import forget_checkpoints
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_value
@@ -46,7 +48,7 @@ def execute(services: Services, call: Call, execution: Execution, *, contain: bo
     An execution that lost its workflow (cancelled, resumed or recovered meanwhile) records nothing: it
     waits for the outcome that whoever owns the workflow records.
     """
-    record, outcome = yield from run_function(call, execution, contain=contain)
+    record, outcome = yield from run_function(services, call, execution, contain=contain)
     if record is not None:
         try:
             written = yield Write(record)
@@ -62,7 +64,7 @@ def execute(services: Services, call: Call, execution: Execution, *, contain: bo
 
 
 def run_function(
-    call: Call, execution: Execution, *, contain: bool = False
+    services: Services, call: Call, execution: Execution, *, contain: bool = False
 ) -> Plan[tuple[OutcomeRecord | None, Outcome]]:
     """Run a workflow's function; the record of how it ended, not yet written, and what it says.
 
@@ -75,7 +77,9 @@ def run_function(
     user = execution.authentication
     with _execution_scope(execution), authenticated(user if role is None else replace(user, assumed_role=role)):
         try:
-            outcome: Outcome = yield Invoke(call.workflow.function, call.received, call.kwargs, contain)
+            with workflow_span(services, execution) as span:
+                outcome: Outcome = yield Invoke(call.workflow.function, call.received, call.kwargs, contain)
+                span.ended(outcome.error)
         except DBOSBaseException as signal:
             logger.info("This execution of a workflow stops: %s", signal, extra={"workflow_id": execution.workflow_id})
             return None, Outcome()
@@ -142,6 +146,7 @@ def _execution_scope(execution: Execution) -> Generator[None]:
     outer_settings = enqueue_settings.set(None)
     outer_timeout = workflow_timeout.set(None)
     outer_attributes = workflow_attributes.set(None)
+    outer_carrier = trace_carrier.set(None)
     try:
         yield
     finally:
@@ -151,3 +156,4 @@ def _execution_scope(execution: Execution) -> Generator[None]:
         enqueue_settings.reset(outer_settings)
         workflow_timeout.reset(outer_timeout)
         workflow_attributes.reset(outer_attributes)
+        trace_carrier.reset(outer_carrier)

@@ -215,7 +215,7 @@ class Executor:
             yield from load_checkpoints(execution)
         waited = max(0, claimed.started_at_ms - claimed.enqueued_at_ms) / 1000
         note_start(self._services, execution, waited_seconds=waited)
-        record, outcome = yield from run_function(call, execution, contain=True)
+        record, outcome = yield from run_function(self._services, call, execution, contain=True)
         return None if record is None else (execution, record, outcome)
 
     def _call_of(self, claimed: ClaimedWorkflow, function: WorkflowFunction) -> Call:
@@ -326,6 +326,7 @@ def _execution_of(claimed: ClaimedWorkflow, serialization: str) -> Execution:
         queue_name=claimed.queue_name,
         authentication=authentication_of_row(claimed.authenticated_user, claimed.authenticated_roles),
         deadline_ms=claimed.deadline_ms,
+        trace=claimed.trace,
     )
 
 

@@ -15,6 +15,7 @@ from dbos.engine.pauses import pausing, wake_time
 from dbos.engine.places import caller, encoded
 from dbos.engine.plan import Plan, Read, Transact
 from dbos.engine.services import Services, new_uuid
+from dbos.engine.spans import spanned
 from dbos.engine.steps import new_step, replay
 from dbos.engine.waiting import MAX_ANNOUNCED_BYTES, Channel, Topic
 from dbos.serialization.decoding import decode_value
@@ -28,6 +29,7 @@ from dbos.store.values import Stored
 SEND, SEND_BULK, RECV = "DBOS.send", "DBOS.send_bulk", "DBOS.recv"
 
 
+@spanned("send")
 def send(
     services: Services, message: SendMessage, serialization_type: WorkflowSerializationFormat, *, to_forks: bool
 ) -> Plan[None]:
@@ -41,6 +43,7 @@ def send(
     return _send(services, [message], serialization_type, name=SEND, to_forks=to_forks)
 
 
+@spanned("send_bulk")
 def send_bulk(
     services: Services,
     messages: Sequence[SendMessage],
@@ -96,6 +99,7 @@ def sending(
     return lambda: send_messages(outgoing, to_forks=to_forks)
 
 
+@spanned("recv")
 def receive(services: Services, execution: Execution, topic: str | None, seconds: float) -> Plan[object]:
     """The oldest message of a topic, as soon as there is one; None when the time is over.
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from dbos.engine.context import Execution, ExecutionStoppedError, lost_ownership
 from dbos.engine.plan import Await, Plan
 from dbos.engine.services import Services, epoch_ms
+from dbos.engine.spans import spanned
 from dbos.engine.steps import ensure_owned, new_step, record_checkpoint, replay
 from dbos.engine.waiting import Waiter
 from dbos.engine.watch import Guarded
@@ -58,6 +59,7 @@ def pausing(services: Services, execution: Execution | None, *keys: str) -> Iter
         yield Pause(waiter, guarded)
 
 
+@spanned("sleep")
 def sleep(services: Services, execution: Execution, seconds: float) -> Plan[None]:
     """Let a workflow wait. A replay sleeps what is left of the time, if anything is."""
     if seconds <= 0:

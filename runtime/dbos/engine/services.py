@@ -62,6 +62,8 @@ class Services:
     records_steps: bool = True
     """False for a client: its calls are no steps of the workflow that makes them."""
     serialization: str = "py_pickle"
+    tracing: Tracing | None = None
+    """Records spans; None: nobody does."""
     """The application's own format."""
 
     def recheck_seconds(self, topic: Topic) -> float:

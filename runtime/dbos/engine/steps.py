@@ -20,6 +20,8 @@ from dbos.engine.limited_steps import limited
 from dbos.engine.plan import Invoke, Plan, Read, Wait, Write
 from dbos.engine.registry import StepFunction
 from dbos.engine.services import Services, epoch_ms
+from dbos.engine.spans import step_span
+from dbos.engine.tracing import Recording
 from dbos.serialization.decoding import decode_error, decode_value
 from dbos.serialization.encoding import encode_value
 from dbos.serialization.failures import encode_failure
@@ -54,7 +56,9 @@ def run_step(
     yield from ensure_owned(execution)
     function = limited(services, execution, step)
     started_ms, started = epoch_ms(), time.monotonic()
-    outcome, attempts = yield from _attempt(step, function_id, function, args, kwargs)
+    with step_span(services, execution, step.name) as span:
+        outcome, attempts = yield from _attempt(step, function_id, function, args, kwargs, span)
+        span.ended(outcome.error)
     operated = Operated(function_id, step.name, started_ms)
     try:
         record = checkpoint_record(services, execution, operated, outcome)
@@ -167,7 +171,12 @@ def ensure_owned(execution: Execution) -> Plan[None]:
 
 
 def _attempt(
-    step: StepFunction, function_id: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    step: StepFunction,
+    function_id: int,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    span: Recording,
 ) -> Plan[tuple[Outcome, int]]:
     errors: list[Exception] = []
     attempt = 1
@@ -186,6 +195,7 @@ def _attempt(
                 break
         except Exception as failure:  # noqa: BLE001 -- user code raises anything; it is the outcome of the step
             return Outcome(error=failure), attempt
+        span.retried(attempt, outcome.error, delay)
         yield Wait(delay)
         attempt += 1
     if step.retry.allowed and attempt >= step.retry.attempts:

@@ -20,6 +20,7 @@ from dbos.engine.pauses import pausing
 from dbos.engine.places import caller, encoded
 from dbos.engine.plan import Plan, Read, Wait
 from dbos.engine.services import Services, epoch_ms
+from dbos.engine.spans import spanned
 from dbos.engine.steps import Operated, checkpoint_record, record_checkpoint, replay
 from dbos.engine.waiting import Channel, Topic
 from dbos.serialization.decoding import UndecodableError, decode_value
@@ -55,6 +56,7 @@ class StreamReader:
         return load_stream(self.workflow_id, self.key, self.offset, limit=self.page)
 
 
+@spanned("write_stream")
 def write_stream(
     services: Services,
     place: tuple[Execution, StepScope | None],
@@ -66,6 +68,7 @@ def write_stream(
     return (yield from _append(services, place, key, WRITE, lambda: encoded(services, value, serialization_type)))
 
 
+@spanned("close_stream")
 def close_stream(services: Services, place: tuple[Execution, StepScope | None], key: str) -> Plan[None]:
     """Tell readers that nothing more comes; as write_stream."""
     sentinel = Stored(encode_value(CLOSED, PORTABLE_JSON), PORTABLE_JSON)

@@ -23,6 +23,7 @@ from dbos.engine.context import Execution, StepScope, current_step
 from dbos.engine.plan import Invoke, Plan, Wait
 from dbos.engine.services import Services, epoch_ms
 from dbos.engine.steps import ensure_owned, new_step, record_checkpoint, replay
+from dbos.engine.spans import step_span
 from dbos.serialization.decoding import decode_error, decode_value
 from dbos.serialization.encoding import encode_value
 from dbos.serialization.failures import encode_failure
@@ -138,7 +139,9 @@ def run_transaction(
         recorded = yield from attempt.load()
         return recorded if recorded is not None else (yield from attempt.perform(args, kwargs))
 
-    settled, retries = yield from _retried(work, lambda: _still_owned(execution))
+    with step_span(services, execution, transaction.name) as span:
+        settled, retries = yield from _retried(work, lambda: _still_owned(execution))
+        span.ended(settled.outcome.error)
     outcome, serialization = settled.outcome, services.serialization
     told = replace(step, output=settled.output, error=settled.error, serialization=serialization)
     yield from record_checkpoint(execution, replace(told, completed_at_ms=epoch_ms()))

@@ -145,6 +145,8 @@ class ClaimedWorkflow:
     previous_executor: str | None
     previous_deadline_ms: int | None
     partition_key: str | None = None
+    trace: str | None = None
+    """The trace of who started it, as JSON; None when its attributes name none."""
 
     @property
     def function_key(self) -> str:

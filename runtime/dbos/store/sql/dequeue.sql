@@ -49,6 +49,7 @@ SELECT claimed.workflow_uuid, claimed.name, claimed.class_name, claimed.config_n
        claimed.authenticated_user, claimed.authenticated_roles, claimed.parent_workflow_id,
        claimed.previous_version, claimed.previous_application, claimed.previous_executor,
        claimed.previous_deadline, claimed.queue_partition_key, COALESCE(payload.inputs, claimed.inputs) AS inputs,
+       claimed.attributes ->> 'dbos.otelContext' AS trace,
        EXISTS (SELECT 1 FROM {schema}.operation_outputs step
                 WHERE step.workflow_uuid = claimed.workflow_uuid) AS replayed
   FROM claimed LEFT JOIN {schema}.workflow_input payload ON payload.workflow_uuid = claimed.workflow_uuid

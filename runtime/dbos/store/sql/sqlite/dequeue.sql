@@ -76,6 +76,7 @@ UPDATE workflow_status
 
 -- load_claimed
 SELECT claimed.*, COALESCE(payload.inputs, claimed.inputs) AS inputs,
+       CASE WHEN json_valid(claimed.attributes) THEN json_extract(claimed.attributes, '$."dbos.otelContext"') END AS trace,
        EXISTS (SELECT 1 FROM operation_outputs step WHERE step.workflow_uuid = claimed.workflow_uuid) AS replayed
   FROM workflow_status claimed LEFT JOIN workflow_input payload ON payload.workflow_uuid = claimed.workflow_uuid
  WHERE claimed.workflow_uuid = ANY(:ids)
