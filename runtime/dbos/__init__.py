@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from dbos.api.queues import Queue
     from dbos.api.schedules import ScheduleInput
     from dbos.api.stepping import StepOptions, StepReservation
-    from dbos.api.tracing import PropagateOtelContext
     from dbos.config.keys import DBOSConfig
     from dbos.core.limits import QueueRateLimit
     from dbos.core.statuses import WorkflowStatusString
@@ -64,7 +63,6 @@ _HOMES = {
     "DebouncerClient": "dbos.api.debouncer",
     "EnqueueOptions": "dbos.api.options",
     "PortableWorkflowError": "dbos._serialization",
-    "PropagateOtelContext": "dbos.api.tracing",
     "Queue": "dbos.api.queues",
     "QueueRateLimit": "dbos.core.limits",
     "SendMessage": "dbos._sys_db",
@@ -72,9 +70,9 @@ _HOMES = {
     "SetEnqueueOptions": "dbos.api.options",
     "SetWorkflowID": "dbos.api.options",
     "VersionInfo": "dbos.engine.versions",
+    "KafkaMessage": "dbos._kafka_message",
     "WorkflowHandle": "dbos.api.handles",
     "WorkflowHandleAsync": "dbos.api.handles",
-    "KafkaMessage": "dbos._kafka_message",
     "WorkflowSerializationFormat": "dbos._serialization",
     "WorkflowSchedule": "dbos.engine.schedules",
     "WorkflowStatus": "dbos._sys_db",
@@ -99,9 +97,9 @@ __all__ = [
     "DebouncerClient",
     "DuplicationPolicy",
     "EnqueueOptions",
+    "KafkaMessage",
     "PortableWorkflowError",
     "Queue",
-    "KafkaMessage",
     "QueueRateLimit",
     "SQLAlchemyDatasource",
     "ScheduleInput",

@@ -9,12 +9,11 @@ import threading
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dbos._error import DBOSException, DBOSInitializationError
 from dbos.api.admin_calls import AdminCalls
 from dbos.api.application_database import ApplicationDatabase
-from dbos.api.telling import open_telemetry, refuse_without_extra
 from dbos.config.file import read_config_file
 from dbos.config.settings import Settings
 from dbos.config.sources import load_settings
@@ -38,9 +37,6 @@ from dbos.store.dequeue import Claimant
 from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.writer import GroupCommitWriter
 from dbos.telemetry import Telemetry
-
-if TYPE_CHECKING:
-    from dbos.observability.opentelemetry import OpenTelemetry
 
 logger = logging.getLogger("dbos")
 
@@ -66,10 +62,8 @@ class Application:
         self.engine: Engine | None = None
         self._endpoint: MetricsEndpoint | None = None
         self._admin: AdminServer | None = None
-        self._opened: OpenTelemetry | None = None
         self._lock = threading.Lock()
-        refuse_without_extra(self.settings)
-        configure_logging(self.settings.logs, sends=self.settings.otlp is not None)
+        configure_logging(self.settings.log_level)
         try:
             self._serialization = add_serializer(self.settings.serializer)
         except TypeError as error:
@@ -155,7 +149,6 @@ class Application:
         )
         signals = Signals()
         polling = settings.notifications.polling_seconds
-        self._opened = open_telemetry(settings, claimant, package_version=package_version())
 
         def wake_queue(queue: str) -> None:
             if self.engine is not None:
@@ -181,7 +174,6 @@ class Application:
             telemetry=Telemetry(),
             wake_queue=wake_queue,
             schedules_changed=schedules_changed,
-            tracing=None if self._opened is None else self._opened.tracing,
         )
 
     def _make_endpoint(self, engine: Engine) -> MetricsEndpoint | None:
@@ -215,9 +207,6 @@ class Application:
     def _close_endpoint(self) -> None:
         if self._admin is not None:
             self._admin.close()
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
             self._admin = None
         if self._endpoint is not None:
             self._endpoint.close()

@@ -92,9 +92,7 @@ class Settings:
     application_version: str | None = None
     """None: a hash of the registered code."""
     application_id: str = ""
-    logs: LogOptions = field(default_factory=LogOptions)
-    otlp: OtlpOptions | None = None
-    """Where traces and logs are sent; None: nowhere, and nothing is traced."""
+    log_level: str = "INFO"
     serializer: Any = None
     """The application's own Serializer; None: pickle."""
     max_executor_threads: int | None = None

@@ -9,10 +9,10 @@ from dbos._error import DBOSInitializationError
 from dbos.core.ids import INTERNAL_QUEUE
 from dbos.core.limits import QueueLimits
 from dbos.engine.executor import Executor
+from dbos.engine.kafka import KafkaConsumers
 from dbos.engine.queue_worker import POLL_SECONDS, QueueWorker
 from dbos.engine.registry import Registry
 from dbos.engine.scheduler import Scheduler
-from dbos.engine.kafka import KafkaConsumers
 from dbos.engine.services import Services, epoch_ms, new_uuid
 from dbos.engine.wakeups import make_listener
 from dbos.store.dequeue import recover_workflows
@@ -45,23 +45,23 @@ class Engine:
         self.services = services
         self.registry = registry
         self.executor = Executor(services, registry, max_threads=max_threads)
+        self.kafka = KafkaConsumers(services, registry)
         self.queues = QueueWorker(
             services,
             dispatch=self.executor.dispatch,
             backlog=lambda: self.executor.threads.backlog,
             listened=registry.listened,
+            unstored=self.kafka.queues,
         )
         self.executor.on_end = self._ended
         self.executor.on_unknown = self.queues.skip
         self.scheduler = Scheduler(services, registry.scheduled, poll_seconds=schedule_seconds)
         self._listener = (
-        self.kafka = KafkaConsumers(services, registry)
             make_listener(
                 services.database.source,
                 services.database.schema,
                 services.signals,
                 on_queues=self.queues.wake,
-            unstored=self.kafka.queues,
                 on_schedules=self.scheduler.refresh,
                 on_change=self._on_change,
             )
@@ -77,6 +77,7 @@ class Engine:
         DBOSInitializationError when another application owns the version or a queue, and for a Kafka consumer
         that cannot be.
         """
+        self.kafka.open()
         services, database = self.services, self.services.database
         claimant = services.claimant
         version_id = new_uuid()
@@ -91,13 +92,13 @@ class Engine:
             self._listener.start()
         self.queues.start()
         self.scheduler.start()
+        self.kafka.start()
 
     def declare_queue(self, name: str, limits: QueueLimits) -> None:
         """Write the row of a queue that was declared after the start, and serve it."""
         self._write_queue(name, limits, update=self._runs_latest())
         self.queues.refresh()
 
-        self.kafka.open()
     def _runs_latest(self) -> bool:
         claimant = self.services.claimant
         return self.services.database.run(lambda: load_latest_version(claimant.application)) == claimant.version
@@ -115,7 +116,6 @@ class Engine:
         )
         if done.owner is not None:
             raise DBOSInitializationError(f"Queue {name!r} belongs to application {done.owner!r}; choose another name")
-        self.kafka.start()
 
     def drained(self) -> bool:
         """Whether nothing runs here and nothing waits that this process may run.
@@ -135,6 +135,7 @@ class Engine:
         self._draining = True
         until = time.monotonic() + seconds
         self.services.database.give_up_after(seconds)
+        self.kafka.stop(within=STOP_SECONDS)
         self.scheduler.stop(within=STOP_SECONDS)
         self.queues.stop(within=max(seconds, STOP_SECONDS))
         released = self.executor.hand_back()
@@ -145,6 +146,7 @@ class Engine:
     def stop(self) -> None:
         """Stop every part. What still runs is recovered by the next process with this executor's ID."""
         self._draining = True
+        self.kafka.stop(within=STOP_SECONDS)
         self.scheduler.stop(within=STOP_SECONDS)
         self.queues.stop(within=STOP_SECONDS)
         self.executor.hand_back()
@@ -164,7 +166,6 @@ class Engine:
     def _on_change(self) -> None:
         """Something was written by somebody: where nothing is told, everybody looks."""
         self.queues.refresh()
-        self.kafka.stop(within=STOP_SECONDS)
         self.scheduler.refresh(within=POLL_SECONDS)
 
     def _ended(self, claimed: ClaimedWorkflow) -> None:
@@ -172,4 +173,3 @@ class Engine:
         self.queues.ended(queue, claimed.partition_key)
         if queue != INTERNAL_QUEUE and self.queues.shares_limits(queue):
             self.services.writer.announce(queue=queue)
-        self.kafka.stop(within=STOP_SECONDS)

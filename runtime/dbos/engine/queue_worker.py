@@ -55,8 +55,8 @@ class QueueWorker:
         *,
         dispatch: Dispatch,
         backlog: Callable[[], int],
-        unstored: Mapping[str, QueueLimits] | None = None,
         listened: Collection[str] | None = None,
+        unstored: Mapping[str, QueueLimits] | None = None,
     ) -> None:
         """`backlog` tells how much claimed work has not begun; `listened` names the queues to serve (None: all).
 

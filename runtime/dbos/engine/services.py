@@ -39,13 +39,13 @@ class Rechecks:
     """For what is announced, if anybody listens: then a look is but the net below."""
     polling_seconds: float = 1.0
     """For what may come without being announced."""
+    kafka_seconds: float = 1.0
+    """For queues of Kafka consumers that name none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Handed to every part of the engine by the composition root."""
-    kafka_seconds: float = 1.0
-    """For queues of Kafka consumers that name none."""
 
     database: SystemDatabase
     writer: GroupCommitWriter
@@ -62,8 +62,6 @@ class Services:
     records_steps: bool = True
     """False for a client: its calls are no steps of the workflow that makes them."""
     serialization: str = "py_pickle"
-    tracing: Tracing | None = None
-    """Records spans; None: nobody does."""
     """The application's own format."""
 
     def recheck_seconds(self, topic: Topic) -> float:
