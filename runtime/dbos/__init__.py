@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dbos.api.queues import Queue
     from dbos.api.schedules import ScheduleInput
     from dbos.api.stepping import StepOptions, StepReservation
+    from dbos.api.tracing import PropagateOtelContext
     from dbos.config.keys import DBOSConfig
     from dbos.core.limits import QueueRateLimit
     from dbos.core.statuses import WorkflowStatusString
@@ -63,6 +64,7 @@ _HOMES = {
     "DebouncerClient": "dbos.api.debouncer",
     "EnqueueOptions": "dbos.api.options",
     "PortableWorkflowError": "dbos._serialization",
+    "PropagateOtelContext": "dbos.api.tracing",
     "Queue": "dbos.api.queues",
     "QueueRateLimit": "dbos.core.limits",
     "SendMessage": "dbos._sys_db",
@@ -99,6 +101,7 @@ __all__ = [
     "EnqueueOptions",
     "KafkaMessage",
     "PortableWorkflowError",
+    "PropagateOtelContext",
     "Queue",
     "QueueRateLimit",
     "SQLAlchemyDatasource",

@@ -30,6 +30,7 @@ from dbos.api.runtime import Application, configure, engine, process, refuse_eve
 from dbos.api.schedules import Schedules
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses
 from dbos.api.stepping import Stepping, StepStatus
+from dbos.api.tracing import current_span, current_tracer
 from dbos.api.transactions import Transactions, current_session
 from dbos.api.versions import Versions
 from dbos.config.keys import DBOSConfig
@@ -47,6 +48,19 @@ class _ContextAttributes(type):
     def logger(cls) -> logging.Logger:
         """A logger for workflows and steps."""
         return logging.getLogger("dbos")
+
+    @property
+    def span(cls) -> Any:
+        """The OpenTelemetry span of what runs here: a step, a workflow, a request, or one that the code opened inside.
+
+        Everything can be said to it anywhere; where nothing is traced it is forgotten.
+        """
+        return current_span()
+
+    @property
+    def tracer(cls) -> Any:
+        """The OpenTelemetry tracer of this application, for spans of your own; they are forgotten where none is."""
+        return current_tracer()
 
     @property
     def workflow_id(cls) -> str | None:

@@ -9,11 +9,12 @@ import threading
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbos._error import DBOSException, DBOSInitializationError
 from dbos.api.admin_calls import AdminCalls
 from dbos.api.application_database import ApplicationDatabase
+from dbos.api.telling import open_telemetry, refuse_without_extra
 from dbos.config.file import read_config_file
 from dbos.config.settings import Settings
 from dbos.config.sources import load_settings
@@ -37,6 +38,9 @@ from dbos.store.dequeue import Claimant
 from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.writer import GroupCommitWriter
 from dbos.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from dbos.observability.opentelemetry import OpenTelemetry
 
 logger = logging.getLogger("dbos")
 
@@ -62,8 +66,10 @@ class Application:
         self.engine: Engine | None = None
         self._endpoint: MetricsEndpoint | None = None
         self._admin: AdminServer | None = None
+        self._opened: OpenTelemetry | None = None
         self._lock = threading.Lock()
-        configure_logging(self.settings.log_level)
+        refuse_without_extra(self.settings)
+        configure_logging(self.settings.logs, sends=self.settings.otlp is not None)
         try:
             self._serialization = add_serializer(self.settings.serializer)
         except TypeError as error:
@@ -147,6 +153,7 @@ class Application:
             payloads=lambda queues, ended: payloads(options.schema, queues, ended),
             notify_seconds=settings.notifications.coalesce_seconds,
         )
+        self._opened = open_telemetry(settings, claimant, package_version=package_version())
         signals = Signals()
         polling = settings.notifications.polling_seconds
 
@@ -172,6 +179,7 @@ class Application:
                 SAFETY_SECONDS if options.use_listen_notify else polling, polling, settings.kafka_polling_seconds
             ),
             telemetry=Telemetry(),
+            tracing=None if self._opened is None else self._opened.tracing,
             wake_queue=wake_queue,
             schedules_changed=schedules_changed,
         )
@@ -205,6 +213,9 @@ class Application:
             return None
 
     def _close_endpoint(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
         if self._admin is not None:
             self._admin.close()
             self._admin = None
@@ -256,6 +267,24 @@ def refuse_event_loop(call: str) -> None:
     except RuntimeError:
         return
     raise RuntimeError(f"{call} would block the running event loop; await {call}_async instead")
+
+
+def note_event_loop(call: str) -> None:
+    """Warn, once for each call, when one that blocks is made on a running event loop, and name the async twin.
+
+    For calls that must work there all the same: clients of former releases are used so.
+    """
+    if call in _noted:
+        return
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    _noted.add(call)
+    logger.warning("%s blocks the running event loop; await %s_async instead", call, call)
+
+
+_noted: set[str] = set()
 
 
 def package_version() -> str:

@@ -55,7 +55,27 @@ class DBOSConfig(TypedDict, total=False):
     serializer: Any
     """How values are stored: a Serializer of your own, or DBOSPortableJSONSerializer(). Default: pickle."""
     log_level: str | None
-    """The level of the logger `dbos`: DEBUG, INFO, WARNING, ERROR or CRITICAL. Default: `INFO`."""
+    """From which level on lines of the logger `dbos` are told: DEBUG, INFO, WARNING, ERROR or CRITICAL.
+    Default: `INFO`."""
+    console_log_level: str | None
+    """The same for the console alone. Default: `log_level`."""
+    otlp_log_level: str | None
+    """The same for what is sent to `otlp_logs_endpoints`. Default: `log_level`."""
+    enable_otlp: bool | None
+    """Whether workflows and steps are traced, and traces and logs sent by OpenTelemetry: it needs the extra `otel`.
+    Default: `False`."""
+    otlp_traces_endpoints: list[str] | None
+    """Addresses to send traces to, by OTLP over HTTP: `http://collector:4318/v1/traces`. Default: none."""
+    otlp_logs_endpoints: list[str] | None
+    """Addresses to send the lines of the logger `dbos` to: `http://collector:4318/v1/logs`. Default: none."""
+    otlp_attributes: dict[str, str] | None
+    """Attributes of every span and every line that is sent. Default: `{}`."""
+    otel_attribute_format: str | None
+    """How the attributes are called: `legacy` (`operationUUID`) or `semconv` (`dbos.operation.workflow_id`).
+    Default: `legacy`."""
+    otel_propagate_context: bool | None
+    """Whether the rows of what is started or enqueued in a trace tell that trace; False: only inside of
+    PropagateOtelContext. Default: `True`."""
     scheduler_polling_interval_sec: float | None
     """How often, in seconds, the rows of schedules are read; changes made by this package are seen at once.
     Default: `30.0`."""

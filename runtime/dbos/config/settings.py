@@ -8,16 +8,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from dbos._error import DBOSInitializationError
+from dbos.config.observability import LogOptions, OtlpOptions
+from dbos.config.refusal import refuse
 from dbos.core.limits import MAX_SECONDS
 
 MIN_INTERVAL_SECONDS = 0.001
 _NAME = re.compile(r"[a-z0-9-_]{3,256}")
-
-
-def refuse(key: str, value: object, *, expected: str) -> DBOSInitializationError:
-    """The error for a setting that cannot be used: what it is, what was expected, what was given."""
-    return DBOSInitializationError(f"{key}: expected {expected}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +88,9 @@ class Settings:
     application_version: str | None = None
     """None: a hash of the registered code."""
     application_id: str = ""
-    log_level: str = "INFO"
+    logs: LogOptions = field(default_factory=LogOptions)
+    otlp: OtlpOptions | None = None
+    """Where traces and logs are sent; None: nowhere, and nothing is traced."""
     serializer: Any = None
     """The application's own Serializer; None: pickle."""
     max_executor_threads: int | None = None

@@ -12,7 +12,9 @@ from dbos._error import DBOSInitializationError
 from dbos.config.databases import choose_databases
 from dbos.config.file import ConfigFile
 from dbos.config.keys import DBOSConfig
-from dbos.config.settings import AdminOptions, DatabaseOptions, MetricsOptions, NotificationOptions, Settings, refuse
+from dbos.config.observability import parse_logs, parse_otlp
+from dbos.config.refusal import refuse
+from dbos.config.settings import AdminOptions, DatabaseOptions, MetricsOptions, NotificationOptions, Settings
 
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
@@ -20,7 +22,6 @@ T = TypeVar("T")
 ADMIN_PORT = 3001
 PATCHED_VERSION = "PATCHING_ENABLED"
 """The version of an application whose releases tell themselves apart by patches, as every SDK has it."""
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def load_settings(
@@ -48,9 +49,6 @@ def load_settings(
         raise DBOSInitializationError(
             "name: expected the application's name in the configuration or dbos-config.yaml, got nothing"
         )
-    level = (_take(config, "log_level", str) or "INFO").upper()
-    if level not in LOG_LEVELS:
-        raise refuse("log_level", level, expected=f"one of {', '.join(LOG_LEVELS)}")
     engine = _take(config, "system_database_engine", Engine)
     urls = choose_databases(
         system=_take(config, "system_database_url", str) or database_url,
@@ -75,7 +73,8 @@ def load_settings(
         or environment.get("DBOS__APPVERSION")
         or (PATCHED_VERSION if _take(config, "enable_patching", bool) else None),
         application_id=environment.get("DBOS__APPID", ""),
-        log_level=level,
+        logs=parse_logs(config),
+        otlp=parse_otlp(config),
         serializer=config.get("serializer"),
         max_executor_threads=_take(config, "max_executor_threads", int),
         scheduler_polling_seconds=_or(_seconds(config, "scheduler_polling_interval_sec"), 30.0),

@@ -55,6 +55,8 @@ class Services:
     watch: OwnershipWatch
     rechecks: Rechecks = field(default_factory=Rechecks)
     telemetry: Telemetry = field(default_factory=Telemetry)
+    tracing: Tracing | None = None
+    """Records spans; None: nobody does."""
     wake_queue: Callable[[str], None]
     """Called after an enqueue: this process and others look at the queue at once."""
     schedules_changed: Callable[[], None] = lambda: None

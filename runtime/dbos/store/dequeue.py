@@ -107,8 +107,8 @@ def claimed_workflow(row: Row, owner: OwnerToken) -> ClaimedWorkflow:
         previous_executor=row["previous_executor"],
         previous_deadline_ms=row["previous_deadline"],
         partition_key=row["queue_partition_key"],
-    )
         trace=row["trace"],
+    )
 
 
 def load_eligible(queue: str, limits: QueueLimits, claimant: Claimant, *, skipped: list[str]) -> Operation[bool]:
