@@ -48,6 +48,13 @@ class WorkflowsRecovered:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowsDeleted:
+    """Workflows that ended were deleted, as the retention settings say."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowUndispatchable:
     """A claimed workflow could not begin here and was put back or ended in ERROR."""
 
@@ -65,7 +72,13 @@ class ScheduleFired:
 
 
 Event: TypeAlias = (
-    WorkflowStarted | WorkflowEnded | StepEnded | WorkflowsRecovered | WorkflowUndispatchable | ScheduleFired
+    WorkflowStarted
+    | WorkflowEnded
+    | StepEnded
+    | WorkflowsRecovered
+    | WorkflowsDeleted
+    | WorkflowUndispatchable
+    | ScheduleFired
 )
 Observer: TypeAlias = Callable[[Event], None]
 

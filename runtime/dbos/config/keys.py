@@ -83,6 +83,9 @@ class DBOSConfig(TypedDict, total=False):
     """How often queues of Kafka consumers are looked at where nothing is announced, in seconds. Default: `1.0`."""
     max_executor_threads: int | None
     """Most threads that run workflows which are no coroutines. Default: no bound."""
+    retention: dict[str, Any] | None
+    """Which workflows that ended are deleted: `max_age_sec`, `max_workflows` or both; `interval_sec` and `batch_size`
+    say how. Default: none is."""
     metrics_port: int | None
     """Where `/metrics`, `/healthz` and `/readyz` are served; 0: a free port. Default: the variable
     `DBOS_METRICS_PORT`, else nothing is served."""

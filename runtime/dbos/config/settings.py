@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from dbos.config.observability import LogOptions, OtlpOptions
 from dbos.config.refusal import refuse
+from dbos.config.retention import RetentionOptions
 from dbos.core.limits import MAX_SECONDS
 
 MIN_INTERVAL_SECONDS = 0.001
@@ -99,6 +100,8 @@ class Settings:
     kafka_polling_seconds: float = 1.0
     """How often the queues of Kafka consumers are looked at where nothing is announced."""
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
+    retention: RetentionOptions | None = None
+    """Which workflows that ended are deleted; None: none is."""
     admin: AdminOptions = field(default_factory=AdminOptions)
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
 

@@ -6,12 +6,15 @@ import logging
 import time
 
 from dbos._error import DBOSInitializationError
+from dbos.config.retention import RetentionOptions
 from dbos.core.ids import INTERNAL_QUEUE
 from dbos.core.limits import QueueLimits
+from dbos.engine.duties import Duties
 from dbos.engine.executor import Executor
 from dbos.engine.kafka import KafkaConsumers
 from dbos.engine.queue_worker import POLL_SECONDS, QueueWorker
 from dbos.engine.registry import Registry
+from dbos.engine.retention import RETENTION_DUTY, Retention
 from dbos.engine.scheduler import Scheduler
 from dbos.engine.services import Services, epoch_ms, new_uuid
 from dbos.engine.wakeups import make_listener
@@ -40,8 +43,12 @@ class Engine:
         max_threads: int | None,
         listen: bool,
         schedule_seconds: float = SCHEDULE_POLL_SECONDS,
+        retention: RetentionOptions | None = None,
     ) -> None:
-        """`schedule_seconds` is how often the rows of schedules are read, unless one is known to have changed."""
+        """`schedule_seconds` is how often the rows of schedules are read, unless one is known to have changed.
+
+        Without `retention` nothing is deleted.
+        """
         self.services = services
         self.registry = registry
         self.executor = Executor(services, registry, max_threads=max_threads)
@@ -55,6 +62,14 @@ class Engine:
         )
         self.executor.on_end = self._ended
         self.executor.on_unknown = self.queues.skip
+        self.duties = Duties(services.database, services.claimant.application)
+        self.retention = (
+            None
+            if retention is None
+            else Retention(services, retention, hold=lambda seconds: self.duties.hold(RETENTION_DUTY, seconds=seconds))
+        )
+        if self.retention is not None:
+            self.queues.on_poll = self.retention.tick
         self.scheduler = Scheduler(services, registry.scheduled, poll_seconds=schedule_seconds)
         self._listener = (
             make_listener(
@@ -138,6 +153,7 @@ class Engine:
         self.kafka.stop(within=STOP_SECONDS)
         self.scheduler.stop(within=STOP_SECONDS)
         self.queues.stop(within=max(seconds, STOP_SECONDS))
+        self._give_up_duties()
         released = self.executor.hand_back()
         if released:
             logger.info("Handed back %d workflows that had not begun", len(released))
@@ -149,6 +165,7 @@ class Engine:
         self.kafka.stop(within=STOP_SECONDS)
         self.scheduler.stop(within=STOP_SECONDS)
         self.queues.stop(within=STOP_SECONDS)
+        self._give_up_duties()
         self.executor.hand_back()
         self.executor.close()
         self.services.writer.stop()
@@ -157,6 +174,15 @@ class Engine:
         self.services.watch.stop()
         self.services.database.close()
         self.services.signals.ring_all()  # who waits finds the database closed, and ends
+
+    def _give_up_duties(self) -> None:
+        """Let another process have at once what this one did for the application."""
+        if self.retention is not None:
+            self.retention.stop(within=STOP_SECONDS)
+        try:
+            self.duties.drop()
+        except Exception as error:  # noqa: BLE001 -- the process ends all the same
+            logger.info("Duties pass on to other processes only when their time ends: %s", error)
 
     @property
     def ready(self) -> bool:

@@ -83,6 +83,8 @@ class QueueWorker:
         self._stopping = False
         self.claiming = False
         """Whether a claim is under way: what it takes is not counted as running yet."""
+        self.on_poll: Callable[[], None] = lambda: None
+        """Called after each poll, about once a second; it must not wait."""
         self.last_poll = time.monotonic()
         """When the database last answered a poll, on the monotonic clock."""
         self._thread = threading.Thread(target=self._run, name="dbos-claims", daemon=True)
@@ -195,6 +197,7 @@ class QueueWorker:
         with self._wake:
             self._hot.update(row.name for row in rows if row.runnable and self._serves(row.name))
             self._hot.update(swept.queues)
+        self.on_poll()
 
     def _room(self, queue: str) -> int:
         row = self._queues[queue]

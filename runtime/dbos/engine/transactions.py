@@ -8,9 +8,10 @@ begin -> call -> write the checkpoint -> still ours? -> commit -> step row
 
 from __future__ import annotations
 
+import logging
 import random
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ from dbos.store.writer import GroupCommitWriter
 from dbos.telemetry import StepEnded
 
 T = TypeVar("T")
+
+logger = logging.getLogger("dbos")
 
 FIRST_PAUSE_SECONDS = 0.001
 PAUSE_FACTOR = 1.5
@@ -179,6 +182,19 @@ def forget_checkpoints(execution: Execution) -> None:
     """Have the checkpoints of a workflow removed that has ended: its steps tell what they did."""
     for database in execution.databases:
         janitor.forget(database, execution.workflow_id)
+
+
+def forget_left_behind(workflow_ids: Sequence[str]) -> None:
+    """Remove what checkpoints deleted workflows left behind in the databases of this process. Blocks.
+
+    Where that fails they stay, and do no harm.
+    """
+    for database in list(known_databases):
+        try:
+            for workflow_id in database.find_checkpoints(workflow_ids):
+                janitor.forget(database, workflow_id)
+        except Exception as error:  # noqa: BLE001 -- a database of the user may raise anything, and is asked again later
+            logger.info("The checkpoints of deleted workflows' transactions stay: %s", error)
 
 
 def forget_from(workflow_id: str, first_step: int) -> None:

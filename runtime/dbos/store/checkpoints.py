@@ -6,10 +6,11 @@ What takes a session is plain code on it; an asynchronous session runs it by `ru
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, bindparam, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from dbos._error import DBOSInitializationError
@@ -99,6 +100,13 @@ class CheckpointTable:
         """Remove the checkpoints of a workflow from a step on; a statement outside of transactions."""
         place = {"workflow_id": workflow_id, "first_step": first_step}
         _alone(session).execute(self._query("delete_checkpoints"), place)
+
+    def find(self, session: Session, workflow_ids: Sequence[str]) -> list[str]:
+        """Of these workflows the ones that have checkpoints; a statement outside of transactions."""
+        query = self._query("find_checkpoints").bindparams(
+            bindparam("workflow_ids", list(workflow_ids), expanding=True)
+        )
+        return list(_alone(session).execute(query).scalars())
 
     def prepare(self, connection: Connection, *, role: str | None = None) -> None:
         """Create the tables unless they are there, and let a role use them; of any number of processes one does it.

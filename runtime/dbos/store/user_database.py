@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -81,6 +81,11 @@ class SyncUserDatabase:
         with self.open() as session:
             self.table.delete(session, workflow_id, first_step)
 
+    def find_checkpoints(self, workflow_ids: Sequence[str]) -> list[str]:
+        """Of these workflows the ones that have checkpoints here. Blocks."""
+        with self.open() as session:
+            return self.table.find(session, workflow_ids)
+
     def run(self, act: Callable[[Connection], T]) -> T:
         """Call a function on a connection, in one transaction."""
         with self.engine.begin() as connection:
@@ -143,6 +148,13 @@ class AsyncUserDatabase:
             asyncio.run(self._forget_and_dispose(workflow_id, first_step))
         else:
             asyncio.run_coroutine_threadsafe(self._forget(workflow_id, first_step), loop).result(FORGET_SECONDS)
+
+    def find_checkpoints(self, workflow_ids: Sequence[str]) -> list[str]:
+        """Of these workflows the ones that have checkpoints here; none where no engine for threads is. Blocks."""
+        if self._cleaning is None:
+            return []
+        with _session_maker()(bind=self._cleaning) as session:
+            return self.table.find(session, workflow_ids)
 
     async def run(self, act: Callable[[Connection], T]) -> T:
         """Call a function on a connection, in one transaction."""

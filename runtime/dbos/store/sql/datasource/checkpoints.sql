@@ -8,6 +8,9 @@ SELECT output, error, serialization
 INSERT INTO {schema}.datasource_outputs (workflow_id, step_id, output, error, serialization)
 VALUES (:workflow_id, :step_id, :output, :error, :serialization)
 
+-- find_checkpoints
+SELECT DISTINCT workflow_id FROM {schema}.datasource_outputs WHERE workflow_id IN :workflow_ids
+
 -- delete_checkpoints
 DELETE FROM {schema}.datasource_outputs WHERE workflow_id = :workflow_id AND step_id >= :first_step
 

@@ -10,6 +10,9 @@ INSERT INTO {schema}.transaction_outputs (
     workflow_uuid, function_id, output, error, txn_id, txn_snapshot, executor_id, function_name)
 VALUES (:workflow_id, :step_id, :output, :error, '', '', :executor_id, :function_name)
 
+-- find_checkpoints
+SELECT DISTINCT workflow_uuid FROM {schema}.transaction_outputs WHERE workflow_uuid IN :workflow_ids
+
 -- delete_checkpoints
 DELETE FROM {schema}.transaction_outputs WHERE workflow_uuid = :workflow_id AND function_id >= :first_step
 
