@@ -7,14 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import Column, MetaData, String, Table, select, text
 from sqlalchemy.engine import make_url
 
 from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
+from dbos.api.runtime import engine
 from dbos.config.databases import system_url_beside
-from dbos.store.dialects.postgres import PoolSettings
 from support.bystander import Bystander, bystander
 from support.postgres import PostgresServer
 from support.product_docs import Blocks, all_blocks
@@ -111,13 +112,11 @@ def application_name() -> str:
     return "shop"
 
 
-def test_a_pool_has_the_defaults_of_the_documentation(blocks: Blocks) -> None:
-    source = blocks.elsewhere("programming-guide/69-engine-defaults.py")
-    told = eval(source)
+def test_a_pool_has_the_defaults_of_the_documentation(blocks: Blocks, application: DBOS) -> None:
+    told = eval(blocks.elsewhere("programming-guide/69-engine-defaults.py"))
 
-    made = PoolSettings()
-    engine_options = {"pool_size": made.size, "max_overflow": 0, "pool_timeout": 30, **dict(made.engine_options or {})}
-    assert told == engine_options
+    pool: Any = engine().services.database.engine.pool
+    assert told == {"pool_size": pool.size(), "max_overflow": pool._max_overflow, "pool_timeout": pool._timeout}
 
 
 def test_whatever_has_the_interface_is_a_serializer(blocks: Blocks, place: str, sql: Bystander) -> None:
