@@ -96,6 +96,7 @@ class Application:
                     max_threads=self.settings.max_executor_threads,
                     listen=self.settings.database.use_listen_notify,
                     schedule_seconds=self.settings.scheduler_polling_seconds,
+                    recovery=self.settings.recovery,
                     retention=self.settings.retention,
                 )
                 self._endpoint = self._make_endpoint(engine)

@@ -86,6 +86,10 @@ class DBOSConfig(TypedDict, total=False):
     retention: dict[str, Any] | None
     """Which workflows that ended are deleted: `max_age_sec`, `max_workflows` or both; `interval_sec` and `batch_size`
     say how. Default: none is."""
+    recovery: dict[str, Any] | None
+    """When other processes of the application count as gone, so that their workflows are taken over: `enabled`,
+    `heartbeat_sec`, `grace_sec` and `lease_sec`. Default: `{"enabled": True, "heartbeat_sec": 3, "grace_sec": 7,
+    "lease_sec": 30}`."""
     metrics_port: int | None
     """Where `/metrics`, `/healthz` and `/readyz` are served; 0: a free port. Default: the variable
     `DBOS_METRICS_PORT`, else nothing is served."""

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from dbos.config.observability import LogOptions, OtlpOptions
+from dbos.config.recovery import RecoveryOptions
 from dbos.config.refusal import refuse
 from dbos.config.retention import RetentionOptions
 from dbos.core.limits import MAX_SECONDS
@@ -102,6 +103,8 @@ class Settings:
     metrics: MetricsOptions = field(default_factory=MetricsOptions)
     retention: RetentionOptions | None = None
     """Which workflows that ended are deleted; None: none is."""
+    recovery: RecoveryOptions = field(default_factory=RecoveryOptions)
+    """When other processes of the application count as gone."""
     admin: AdminOptions = field(default_factory=AdminOptions)
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
 

@@ -14,6 +14,7 @@ from dbos.config.file import ConfigFile
 from dbos.config.keys import DBOSConfig
 from dbos.config.observability import parse_logs, parse_otlp
 from dbos.config.refusal import refuse
+from dbos.config.recovery import parse_recovery
 from dbos.config.retention import parse_retention
 from dbos.config.settings import AdminOptions, DatabaseOptions, MetricsOptions, NotificationOptions, Settings
 
@@ -85,6 +86,7 @@ def load_settings(
             host=_take(config, "metrics_host", str) or environment.get("DBOS_METRICS_HOST") or MetricsOptions().host,
         ),
         retention=parse_retention(config.get("retention")),
+        recovery=parse_recovery(config.get("recovery")),
         admin=_admin(config, default=admin_server),
         notifications=NotificationOptions(
             polling_seconds=_or(_seconds(config, "notification_listener_polling_interval_sec"), 1.0),

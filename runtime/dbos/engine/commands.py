@@ -53,7 +53,7 @@ def start(services: Services, call: Call) -> Plan[Started]:
     """Insert a workflow that this process runs at once, or attach to the one that holds its ID."""
     if enqueue_settings.get() is not None and enqueue_settings.get() != EnqueueSettings():
         raise ValueError("SetEnqueueOptions applies to what is enqueued: start this workflow on a queue")
-    owner = OwnerToken(new_uuid())
+    owner = services.new_owner()
     return (yield from _start(services, call, owner))
 
 
@@ -71,12 +71,12 @@ def call_workflow(services: Services, call: Call) -> Plan[Any]:
 def _call(services: Services, call: Call) -> Plan[Any]:
     parent = recording_execution()
     if parent is None:
-        started = yield from _start(services, call, OwnerToken(new_uuid()))
+        started = yield from _start(services, call, services.new_owner())
         return (yield from _run_or_attach(services, call, started)).unwrap()
     # Both IDs before the first wait: calls that run side by side have those of their order.
     start_id, function_id = parent.next_function_id(), parent.next_function_id()
     try:
-        started = yield from _start(services, call, OwnerToken(new_uuid()), function_id=start_id)
+        started = yield from _start(services, call, services.new_owner(), function_id=start_id)
     except DBOSWorkflowIDInUseError as refusal:
         if replay(parent, function_id, GET_RESULT) is None:
             child, now = refusal.workflow_id, epoch_ms()

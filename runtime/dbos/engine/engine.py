@@ -7,11 +7,13 @@ import time
 
 from dbos._error import DBOSInitializationError
 from dbos.config.retention import RetentionOptions
+from dbos.config.recovery import RecoveryOptions
 from dbos.core.ids import INTERNAL_QUEUE
 from dbos.core.limits import QueueLimits
 from dbos.engine.duties import Duties
 from dbos.engine.executor import Executor
 from dbos.engine.kafka import KafkaConsumers
+from dbos.engine.presence import Presence
 from dbos.engine.queue_worker import POLL_SECONDS, QueueWorker
 from dbos.engine.registry import Registry
 from dbos.engine.retention import RETENTION_DUTY, Retention
@@ -43,6 +45,7 @@ class Engine:
         max_threads: int | None,
         listen: bool,
         schedule_seconds: float = SCHEDULE_POLL_SECONDS,
+        recovery: RecoveryOptions | None = None,
         retention: RetentionOptions | None = None,
     ) -> None:
         """`schedule_seconds` is how often the rows of schedules are read, unless one is known to have changed.
@@ -71,6 +74,7 @@ class Engine:
         if self.retention is not None:
             self.queues.on_poll = self.retention.tick
         self.scheduler = Scheduler(services, registry.scheduled, poll_seconds=schedule_seconds)
+        self._presence = self._make_presence(recovery, listen=listen)
         self._listener = (
             make_listener(
                 services.database.source,
@@ -79,6 +83,7 @@ class Engine:
                 on_queues=self.queues.wake,
                 on_schedules=self.scheduler.refresh,
                 on_change=self._on_change,
+                lock_key=None if self._presence is None else self._presence.identity.lock_key,
             )
             if listen
             else None
@@ -99,15 +104,24 @@ class Engine:
         database.run(lambda: register_version(claimant.version, claimant.application, version_id=version_id))
         self._declare_queues()
         services.writer.start()
-        recovered = database.run(lambda: recover_workflows(claimant))
+        living = [] if self._presence is None else self._presence.register()
+        recovered = database.run(lambda: recover_workflows(claimant, living))
         if recovered:
             logger.info("Recovered %d workflows of executor %s", len(recovered), claimant.executor_id)
             services.telemetry.emit(WorkflowsRecovered(len(recovered)))
         if self._listener is not None:
             self._listener.start()
+        if self._presence is not None:
+            self._presence.start()
         self.queues.start()
         self.scheduler.start()
         self.kafka.start()
+
+    def _make_presence(self, recovery: RecoveryOptions | None, *, listen: bool) -> Presence | None:
+        database = self.services.database
+        if recovery is None or not recovery.enabled or not database.has_runtime_tables or not database.shared:
+            return None
+        return Presence(self.services, recovery, locked=listen and database.table_schema is not None)
 
     def declare_queue(self, name: str, limits: QueueLimits) -> None:
         """Write the row of a queue that was declared after the start, and serve it."""
@@ -160,7 +174,7 @@ class Engine:
         return self.executor.drain(max(0.0, until - time.monotonic()))
 
     def stop(self) -> None:
-        """Stop every part. What still runs is recovered by the next process with this executor's ID."""
+        """Stop every part. What still runs is taken over by others, or by the next process with this executor's ID."""
         self._draining = True
         self.kafka.stop(within=STOP_SECONDS)
         self.scheduler.stop(within=STOP_SECONDS)
@@ -169,6 +183,8 @@ class Engine:
         self.executor.hand_back()
         self.executor.close()
         self.services.writer.stop()
+        if self._presence is not None:
+            self._presence.stop()
         if self._listener is not None:
             self._listener.stop()
         self.services.watch.stop()

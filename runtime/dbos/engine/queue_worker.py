@@ -14,9 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
-from dbos.core.ids import INTERNAL_QUEUE, OwnerToken
 from dbos.core.limits import QueueLimits, claim_budget
-from dbos.engine.services import Services, epoch_ms, new_uuid
+from dbos.engine.services import Services, epoch_ms
 from dbos.store.dequeue import (
     ClaimRequest,
     claim_statement,
@@ -240,7 +239,7 @@ class QueueWorker:
         lanes = self._free_lanes(queue, row.limits, limit)
         if row.limits.partitioned and not lanes:
             return
-        owner = OwnerToken(new_uuid())
+        owner = self._services.new_owner()
         request = ClaimRequest(
             queue=queue, limits=row.limits, owner=owner, limit=limit, skipped=self._skipped_keys(), lanes=lanes
         )

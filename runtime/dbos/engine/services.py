@@ -26,6 +26,11 @@ def new_uuid() -> str:
     return str(uuid.uuid4())
 
 
+def new_process() -> ProcessToken:
+    """The token of this process, which the owner tokens of all that it runs begin with."""
+    return process_token(uuid.uuid4())
+
+
 def epoch_ms() -> int:
     """The clock of this process in epoch milliseconds."""
     return time.time_ns() // 1_000_000
@@ -51,6 +56,8 @@ class Services:
     writer: GroupCommitWriter
     claimant: Claimant
     application_id: str
+    process: ProcessToken = field(default_factory=new_process)
+    """Which process this is; executor IDs may be shared."""
     signals: Signals
     watch: OwnershipWatch
     rechecks: Rechecks = field(default_factory=Rechecks)
@@ -65,6 +72,10 @@ class Services:
     """False for a client: its calls are no steps of the workflow that makes them."""
     serialization: str = "py_pickle"
     """The application's own format."""
+
+    def new_owner(self) -> OwnerToken:
+        """A fresh token for what this process begins to run."""
+        return owner_token(self.process, uuid.uuid4())
 
     def recheck_seconds(self, topic: Topic) -> float:
         """How often who waits for this looks, news or not."""

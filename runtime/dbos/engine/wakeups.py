@@ -21,6 +21,8 @@ MAX_PAYLOAD_BYTES = 7500
 RECONNECT_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 """How often the listener looks whether it is to stop."""
+SERVER_KEEPALIVES = {"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+"""How the server finds out that this process's machine has vanished, in seconds."""
 
 
 def payloads(schema: str, queues: set[str], ended: list[str]) -> list[str]:
@@ -36,7 +38,7 @@ def schedule_news(schema: str) -> str:
     return json.dumps({"schema": schema, "schedules": True})
 
 
-def make_listener(
+def make_listener(  # noqa: PLR0913 -- a function for each kind of news
     source: Source,
     schema: str,
     signals: Signals,
@@ -44,12 +46,16 @@ def make_listener(
     on_queues: Callable[[list[str]], None] = lambda _queues: None,
     on_schedules: Callable[[], None] = lambda: None,
     on_change: Callable[[], None] = lambda: None,
+    lock_key: int | None = None,
 ) -> Listener | FileWatch:
-    """Who hears the news of other processes; where nothing is told (SQLite), `on_change` is called for any change."""
+    """Who hears the news of other processes; where nothing is told (SQLite), `on_change` is called for any change.
+
+    An advisory lock with that key tells others that this process lives.
+    """
     if isinstance(source, SqliteSource):
         return FileWatch(source, signals, on_change=on_change)
     assert isinstance(source, ConnectionSource)
-    return Listener(source, schema, signals, on_queues=on_queues, on_schedules=on_schedules)
+    return Listener(source, schema, signals, on_queues=on_queues, on_schedules=on_schedules, lock_key=lock_key)
 
 
 class Listener:
@@ -63,9 +69,14 @@ class Listener:
         *,
         on_queues: Callable[[list[str]], None] = lambda _queues: None,
         on_schedules: Callable[[], None] = lambda: None,
+        lock_key: int | None = None,
     ) -> None:
-        """`signals` are rung for what is heard; all of them, when news may have been missed."""
+        """`signals` are rung for what is heard; all of them, when news may have been missed.
+
+        The connection holds the advisory lock `lock_key`, if one is given.
+        """
         self._source = source
+        self._lock_key = lock_key
         self._schema = schema
         self._signals = signals
         self._on_queues = on_queues
@@ -95,11 +106,13 @@ class Listener:
                     self._stopping.wait(RECONNECT_SECONDS)
 
     def _listen(self, connection: PostgresConnection) -> None:
+        locked = self._take_lock(connection)
         for channel in (CHANNEL, *Channel):
             connection.driver.execute(f"LISTEN {channel}")
         self._signals.ring_all()
         self._on_schedules()
         while not self._stopping.is_set():
+            locked = locked or self._take_lock(connection)  # of this process's lost connection, until it is given up
             for notification in connection.driver.notifies(timeout=LOOK_SECONDS):
                 if notification.channel == CHANNEL:
                     self._hear(notification.payload)
@@ -107,6 +120,15 @@ class Listener:
                     self._signals.ring_topic(notification.channel, notification.payload)
                 if self._stopping.is_set():
                     return
+
+    def _take_lock(self, connection: PostgresConnection) -> bool:
+        if self._lock_key is None:
+            return True
+        # The server shall notice soon when this process is gone without a word: then the lock is free.
+        for name, value in SERVER_KEEPALIVES.items():
+            connection.driver.execute("SELECT set_config(%s, %s, false)", (name, value))
+        row = connection.driver.execute("SELECT pg_try_advisory_lock(%s)", (self._lock_key,)).fetchone()
+        return row is not None and bool(row[0])
 
     def _hear(self, payload: str) -> None:
         try:

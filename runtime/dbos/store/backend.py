@@ -116,6 +116,8 @@ class Backend(Protocol):
     engine: Engine
     schema: str | None
     """The schema that its tables are in; None where there are no schemas."""
+    shared: bool
+    """Whether other processes can open it."""
 
     @property
     def source(self) -> Source:
@@ -148,6 +150,7 @@ class PostgresBackend:
         if given is not None and given.dialect.driver != "psycopg":
             raise ValueError(f"expected an engine of postgresql+psycopg://, got {given.url.drivername}://")
         self._settings = settings
+        self.shared = True
         self.schema: str | None = settings.schema
         self.engine = given or postgres.open_engine(postgres.parse_url(settings.url or ""), settings.pool)
         catalog = Catalog.load(STATEMENTS, schema=settings.schema)
@@ -204,6 +207,7 @@ class SqliteBackend:
         self.engine = given or sqlite.open_engine(
             make_url(settings.url or ""), size=settings.pool.size, options=settings.pool.engine_options
         )
+        self.shared = sqlite.database_file(self.engine.url) is not None
         sqlite.add_functions(self.engine)
         catalog = Catalog.load(STATEMENTS, schema="", overrides=[SQLITE_STATEMENTS], translate=translate)
         self.source = sqlite.SqliteSource(self.engine, catalog)

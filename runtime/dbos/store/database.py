@@ -58,6 +58,11 @@ class SystemDatabase:
         return self._backend.schema
 
     @property
+    def shared(self) -> bool:
+        """Whether other processes can open it; nobody else opens a database in memory."""
+        return self._backend.shared
+
+    @property
     def query_timeout_seconds(self) -> float | None:
         """How long a listing may take; None: as long as it takes."""
         return self._settings.query_timeout_seconds

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dbos.core.executors import ProcessToken
 from dbos.core.ids import INTERNAL_QUEUE, ExecutorId, OwnerToken, WorkflowId
 from dbos.core.limits import QueueLimits
 from dbos.store.operation import Operation, Row, Statement
@@ -141,20 +142,27 @@ def bury_workflow(claimed: ClaimedWorkflow) -> Operation[bool]:
     return bool(rows)
 
 
-def recover_workflows(claimant: Claimant) -> Operation[list[WorkflowId]]:
-    """Make runnable again what former processes of this executor ID and version left PENDING."""
-    recovered = yield from recover_workflows_of([claimant.executor_id], claimant)
+def recover_workflows(claimant: Claimant, living: Sequence[ProcessToken] = ()) -> Operation[list[WorkflowId]]:
+    """Make runnable again what former processes of this executor ID and version left PENDING.
+
+    What one of the `living` runs stays its own, although its executor ID is the same.
+    """
+    recovered = yield from recover_workflows_of([claimant.executor_id], claimant, living)
     return [workflow_id for workflow_id, _ in recovered]
 
 
 def recover_workflows_of(
-    executors: Sequence[ExecutorId], claimant: Claimant
+    executors: Sequence[ExecutorId], claimant: Claimant, living: Sequence[ProcessToken] = ()
 ) -> Operation[list[tuple[WorkflowId, str]]]:
-    """Make runnable again what these executors left PENDING of the claimant's version; the IDs and their queues."""
+    """Make runnable again what these executors left PENDING of the claimant's version; the IDs and their queues.
+
+    What one of the `living` processes runs is not touched.
+    """
     rows = yield Statement(
         "recover_workflows",
         {
             "executors": list(executors),
+            "living": list(living),
             "application": claimant.application,
             "version": claimant.version,
             "internal_queue": INTERNAL_QUEUE,

@@ -137,6 +137,21 @@ def _enqueue_runs(parameters: Parameters) -> Operation[list[Row]]:
     return rows
 
 
+def _note_heartbeat(parameters: Parameters) -> Operation[list[Row]]:
+    [noted] = yield Statement("write_heartbeat", parameters)
+    return (yield Statement("list_suspects", {**parameters, **noted}))
+
+
+def _take_over(parameters: Parameters) -> Operation[list[Row]]:
+    processes = [row["process_token"] for row in (yield Statement("mark_gone", parameters))]
+    lost = yield Statement("list_left_behind", {**parameters, "processes": processes})
+    if lost:
+        yield Statement("recover_chosen", {**parameters, "ids": [row["workflow_uuid"] for row in lost]})
+    left_nothing = set(processes) - {row["process_token"] for row in lost}
+    nothing = [{"process_token": each, "workflow_uuid": None, "queue_name": None} for each in sorted(left_nothing)]
+    return [*lost, *nothing]
+
+
 SCRIPTS: Mapping[str, Script] = {
     "enqueue_runs": _enqueue_runs,
     "insert_workflow": _insert_workflow,
@@ -150,6 +165,8 @@ SCRIPTS: Mapping[str, Script] = {
     "claim_partitions_shared": _claim_partitions_shared,
     "release_workflows": _release_workflows,
     "sweep_due_rows": _sweep_due_rows,
+    "note_heartbeat": _note_heartbeat,
+    "take_over": _take_over,
 }
 
 LOOKED_AT_FIRST: Mapping[str, tuple[str, list[Row]]] = {

@@ -186,6 +186,7 @@ RETURNING workflow_uuid
 WITH lost AS MATERIALIZED (
     SELECT workflow_uuid, owner_xid FROM {schema}.workflow_status
      WHERE status = 'PENDING' AND executor_id = ANY(:executors) AND application_version = :version
+       AND NOT COALESCE({include process_of}, '') = ANY(:living)
        AND (application_name = :application OR application_name IS NULL)
      ORDER BY workflow_uuid FOR UPDATE
 )

@@ -113,7 +113,7 @@ class Worker:
         self.tables = Tables(queues)
         self.dispatched: list[ClaimedWorkflow] = []
         self.backlog = 0
-        services: Any = SimpleNamespace(database=self.tables, claimant=a_claimant())
+        services: Any = SimpleNamespace(database=self.tables, claimant=a_claimant(), new_owner=lambda: "owner")
         self.worker = QueueWorker(services, dispatch=self.dispatched.extend, backlog=lambda: self.backlog)
         self.worker._poll()
         self.worker._hot.clear()

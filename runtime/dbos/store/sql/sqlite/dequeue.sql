@@ -121,6 +121,7 @@ UPDATE workflow_status
        queue_name = COALESCE(queue_name, :internal_queue),
        updated_at = (EXTRACT(epoch FROM now()) * 1000)::bigint
  WHERE status = 'PENDING' AND executor_id = ANY(:executors) AND application_version = :version
+   AND NOT COALESCE({include process_of}, '') = ANY(:living)
    AND (application_name = :application OR application_name IS NULL)
 RETURNING workflow_uuid, queue_name
 
