@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 
 from dbos._sys_db import WorkflowStatus
 from dbos.api.administration import Administration
+from dbos.api.asgi import join_asgi
 from dbos.api.awaiting import Awaiting
 from dbos.api.calls import (
     EngineStatuses,
@@ -33,8 +34,9 @@ from dbos.api.stepping import Stepping, StepStatus
 from dbos.api.tracing import current_span, current_tracer
 from dbos.api.transactions import Transactions, current_session
 from dbos.api.versions import Versions
+from dbos.api.wsgi import join_wsgi
 from dbos.config.keys import DBOSConfig
-from dbos.engine.context import authentication, current_execution, current_step
+from dbos.engine.context import current_execution, current_step, current_user
 from dbos.store.user_database import UserSession
 
 P = ParamSpec("P")
@@ -77,18 +79,18 @@ class _ContextAttributes(type):
     @property
     def authenticated_user(cls) -> str | None:
         """The user that the code here runs for; None when nobody was authenticated."""
-        return authentication.get().user
+        return current_user().user
 
     @property
     def authenticated_roles(cls) -> list[str] | None:
         """The roles of that user; None when nobody was authenticated."""
-        roles = authentication.get().roles
+        roles = current_user().roles
         return None if roles is None else list(roles)
 
     @property
     def assumed_role(cls) -> str | None:
         """The required role by which the workflow runs; None when it requires none."""
-        return authentication.get().assumed_role
+        return current_user().assumed_role
 
     @property
     def step_status(cls) -> StepStatus | None:
@@ -140,7 +142,7 @@ class DBOS(
     _instance: DBOS | None = None
     _application: Application
 
-    def __new__(cls, *, config: DBOSConfig | None = None) -> DBOS:
+    def __new__(cls, *, config: DBOSConfig | None = None, fastapi: Any = None, flask: Any = None) -> DBOS:
         """Configure the process's application; what the configuration leaves out may stand in `dbos-config.yaml`.
 
         Raises DBOSInitializationError naming a setting that cannot be.
@@ -151,6 +153,10 @@ class DBOS(
             cls._instance._application = application
         return cls._instance
 
+        if fastapi is not None:
+            join_asgi(fastapi, launch=cls.launch, destroy=cls.destroy)
+        if flask is not None:
+            join_wsgi(flask, launch=cls.launch)
     @classmethod
     def launch(cls) -> None:
         """Open the system database (creating it when absent), recover, and serve queues.

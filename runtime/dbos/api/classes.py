@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, cast
 
 from dbos._error import DBOSException
@@ -13,7 +14,7 @@ from dbos.api.options import Block
 from dbos.api.runtime import process, registry
 from dbos.core.ids import STEP_WORKFLOW_PREFIX, check_text
 from dbos.engine.authorization import Authentication, authorize
-from dbos.engine.context import authenticated, authentication
+from dbos.engine.context import authenticated, authentication, current_user, set_user
 from dbos.engine.targets import WORKFLOW_ATTRIBUTE, MethodKind
 
 logger = logging.getLogger("dbos")
@@ -98,7 +99,7 @@ class Classes:
     @classmethod
     def set_authentication(cls, authenticated_user: str | None, authenticated_roles: list[str] | None) -> None:
         """Let what runs in this context from now on run as a user with these roles; for middleware of servers."""
-        authentication.set(_identity(authenticated_user, authenticated_roles))
+        set_user(_identity(authenticated_user, authenticated_roles))
 
 
 class DBOSContextEnsure(Block[Authentication]):
@@ -108,7 +109,7 @@ class DBOSContextEnsure(Block[Authentication]):
         super().__init__(authentication)
 
     def _value(self) -> Authentication:
-        return authentication.get()
+        return replace(current_user())  # an own one, even of nobody: what is set inside does not leave the block
 
 
 class DBOSContextSetAuth(DBOSContextEnsure):
@@ -134,7 +135,7 @@ def take_required_roles(func: Callable[..., Any], name: str) -> Callable[..., An
 
 def _guarded(func: Callable[..., Any], roles: tuple[str, ...]) -> Callable[..., Any]:
     def user() -> Authentication:
-        known = authentication.get()
+        known = current_user()
         role = authorize(func.__qualname__, roles, known)
         return known if role is None else Authentication(known.user, known.roles, role)
 

@@ -16,7 +16,7 @@ from dbos.engine.context import (
     Execution,
     PendingId,
     authenticated,
-    authentication,
+    current_user,
     enqueue_settings,
     lost_ownership,
     recording_execution,
@@ -62,7 +62,7 @@ def call_workflow(services: Services, call: Call) -> Plan[Any]:
 
     In a workflow it is a child, and its result is a step of the parent.
     """
-    user = authentication.get()
+    user = current_user()
     role = authorize(call.workflow.name, call.required_roles, user)
     with authenticated(user if role is None else replace(user, assumed_role=role)):
         return (yield from _call(services, call))
@@ -263,7 +263,7 @@ def _start(services: Services, call: Call, owner: OwnerToken, *, function_id: in
             owner=owner,
             name=call.workflow.name,
             serialization=inserted.serialization,
-            authentication=authentication.get(),
+            authentication=current_user(),
             deadline_ms=inserted.deadline_ms,
         ),
     )
@@ -323,7 +323,7 @@ def _new_record(services: Services, call: Call, parent: Execution | None, functi
         parent_step = ParentStep(
             workflow_id=parent.workflow_id, owner=parent.owner, function_id=function_id, started_at_ms=epoch_ms()
         )
-    user, target, timeout = authentication.get(), call.target, workflow_timeout.get()
+    user, target, timeout = current_user(), call.target, workflow_timeout.get()
     seconds = None if timeout is None else timeout.seconds
     return NewWorkflow(
         workflow_id=workflow_id,

@@ -94,6 +94,13 @@ class EnqueueSettings:
     partition_key: str | None = None
 
 
+@dataclass(slots=True)
+class RequestUser:
+    """The user of a request to a web application: what one thread of the request sets holds in all of them."""
+
+    known: Authentication = NOBODY
+
+
 @dataclass(frozen=True, slots=True)
 class Timeout:
     """How long what is started in a block may run; None: as long as it takes, whatever its parent's deadline."""
@@ -105,9 +112,27 @@ current_execution: ContextVar[Execution | None] = ContextVar("dbos_execution", d
 current_step: ContextVar[StepScope | None] = ContextVar("dbos_step", default=None)
 pending_id: ContextVar[PendingId | None] = ContextVar("dbos_pending_id", default=None)
 authentication: ContextVar[Authentication] = ContextVar("dbos_authentication", default=NOBODY)
+request_user: ContextVar[RequestUser | None] = ContextVar("dbos_request_user", default=None)
 enqueue_settings: ContextVar[EnqueueSettings | None] = ContextVar("dbos_enqueue_settings", default=None)
 workflow_timeout: ContextVar[Timeout | None] = ContextVar("dbos_workflow_timeout", default=None)
 workflow_attributes: ContextVar[Mapping[str, Any] | None] = ContextVar("dbos_workflow_attributes", default=None)
+
+
+def current_user() -> Authentication:
+    """Who the code here runs for: whom a block around it or its workflow says, else the user of the request."""
+    user = authentication.get()
+    if user is NOBODY and (request := request_user.get()) is not None:
+        return request.known
+    return user
+
+
+def set_user(user: Authentication) -> None:
+    """Let what runs in this context from now on run for a user; in a request, all of it."""
+    request = request_user.get()
+    if request is not None and authentication.get() is NOBODY:
+        request.known = user
+    else:
+        authentication.set(user)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from dbos.engine.context import (
     current_step,
     enqueue_settings,
     pending_id,
+    request_user,
     workflow_attributes,
     workflow_timeout,
 )
@@ -147,6 +148,7 @@ def _execution_scope(execution: Execution) -> Generator[None]:
     outer_timeout = workflow_timeout.set(None)
     outer_attributes = workflow_attributes.set(None)
     outer_carrier = trace_carrier.set(None)
+    outer_request = request_user.set(None)
     try:
         yield
     finally:
@@ -157,3 +159,4 @@ def _execution_scope(execution: Execution) -> Generator[None]:
         workflow_timeout.reset(outer_timeout)
         workflow_attributes.reset(outer_attributes)
         trace_carrier.reset(outer_carrier)
+        request_user.reset(outer_request)

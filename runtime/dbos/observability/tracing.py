@@ -24,7 +24,7 @@ from opentelemetry.trace import Span, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from dbos.config.observability import OtlpOptions
-from dbos.engine.context import Execution, authentication
+from dbos.engine.context import Execution, current_user
 from dbos.engine.tracing import Recording
 from dbos.observability.attributes import AttributeNames, user_attributes
 
@@ -80,7 +80,7 @@ class OpenTelemetryTracing:
         return carrier_of(None) if self._propagates else None
 
     def _attributes(self, execution: Execution, kind: Mapping[str, str]) -> dict[str, Any]:
-        own = {**kind, "operationUUID": execution.workflow_id, **user_attributes(authentication.get())}
+        own = {**kind, "operationUUID": execution.workflow_id, **user_attributes(current_user())}
         return {**self._names.all(own), **self._fixed}
 
 
@@ -162,6 +162,8 @@ class RequestSpan(_OpenSpan):
     def answered(self, status: int) -> None:
         """Say which status the request was answered with."""
         self._span.set_attribute("responseCode", status)
+        self._told = True
+        self._span.set_status(Status(StatusCode.ERROR if status >= 500 else StatusCode.OK))
 
 
 class _WorkflowIds(IdGenerator):
