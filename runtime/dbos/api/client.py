@@ -12,13 +12,15 @@ from dbos._sys_db import WorkflowStatus
 from dbos.api.calls import check_arguments
 from dbos.api.client_awaiting import ClientAwaiting
 from dbos.api.client_communication import ClientCommunication
+from dbos.api.client_database import ClientOptions, choose_url, open_client_database
 from dbos.api.client_managing import ClientManaging
 from dbos.api.client_queueing import ClientQueueing
 from dbos.api.client_schedules import ClientSchedules
+from dbos.api.client_transactions import ClientTransactions
 from dbos.api.enqueueing import new_record
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions
-from dbos.api.runtime import SAFETY_SECONDS, refuse_event_loop
+from dbos.api.runtime import SAFETY_SECONDS, note_event_loop
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses, load_status
 from dbos.api.versions import ClientVersions
 from dbos.core.ids import ExecutorId, WorkflowId
@@ -32,18 +34,22 @@ from dbos.engine.waiting import Signals
 from dbos.engine.wakeups import CHANNEL, Listener, make_listener, payloads, schedule_news
 from dbos.engine.watch import OwnershipWatch
 from dbos.serialization.custom import Serializer, add_serializer
-from dbos.store.backend import DatabaseSettings
-from dbos.store.database import SystemDatabase
 from dbos.store.dequeue import Claimant
-from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.rows import NewWorkflow
 from dbos.store.writer import GroupCommitWriter
 
 R = TypeVar("R")
-POOL_SIZE = 5
 
 
-class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueueing, ClientSchedules, ClientVersions):
+class DBOSClient(
+    ClientCommunication,
+    ClientManaging,
+    ClientAwaiting,
+    ClientQueueing,
+    ClientSchedules,
+    ClientTransactions,
+    ClientVersions,
+):
     """Enqueues workflows for an application and looks at them, without its code.
 
     Thread-safe. Close it with destroy(), or use it in a `with` block.
@@ -51,62 +57,78 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
 
     def __init__(
         self,
+        database_url: str | None = None,
         *,
         system_database_url: str | None = None,
         system_database_engine: SQLAlchemyEngine | None = None,
+        system_database: str | None = None,
+        application_database_url: str | None = None,
         dbos_system_schema: str = "dbos",
         serializer: Serializer | None = None,
         system_database_pool_size: int | None = None,
+        system_database_polling_concurrency: int | None = None,
         use_listen_notify: bool = False,
         application_name: str | None = None,
+        lazy: bool = False,
         retry_connection_errors: bool = True,
         observability_query_timeout_sec: float | None = None,
+        sys_db_idle_transaction_timeout_sec: float | None = None,
+        sharding: bool = False,
     ) -> None:
         """Connect to a system database; a missing schema is created.
 
+        `system_database_url` names it, or `system_database_engine`, an engine of your own, which stays open.
+        With `lazy` nothing is connected before the first call, which does what is said here.
         With `use_listen_notify` results are awaited without polling. `application_name` is written into
         what is enqueued and narrows listings; without one any application of the database may take it.
-        Listings end after `observability_query_timeout_sec` (default 30; 0: never) in DBOSQueryTimeoutError.
         `serializer` is the one of the application, as in its configuration (default: pickle).
         With `retry_connection_errors=False` a lost connection raises instead of being tried again.
-        Raises DBOSInitializationError for a database that cannot be used.
+        Listings end after `observability_query_timeout_sec` (default 30; 0: never) in DBOSQueryTimeoutError.
+        `system_database_pool_size` (default 5) bounds the connections, and
+        `system_database_polling_concurrency` (default: half of them) how many of those who wait look at once. The
+        server ends a transaction that idles for `sys_db_idle_transaction_timeout_sec` (default 60; 0: never).
+        Deprecated: the URL of the application's database as first argument or as `application_database_url`;
+        then the system database is beside it, named `system_database` or as it with the suffix `_dbos_sys`.
+        Raises DBOSInitializationError naming an argument that cannot be, and for a database that cannot be used.
         """
-        if system_database_url is None and system_database_engine is None:
-            raise DBOSInitializationError("system_database_url: expected postgresql://…, got nothing")
-        try:
-            self._database = SystemDatabase(
-                DatabaseSettings(
-                    url=system_database_url,
-                    engine=system_database_engine,
-                    schema=dbos_system_schema,
-                    retry=retry_connection_errors,
-                    query_timeout_seconds=30.0
-                    if observability_query_timeout_sec is None
-                    else observability_query_timeout_sec,
-                    pool=PoolSettings(
-                        size=system_database_pool_size or POOL_SIZE, application_name="dbos_transact_client"
-                    ),
-                )
-            )
-        except ValueError as error:
-            key = "system_database_url" if system_database_engine is None else "system_database_engine"
-            raise DBOSInitializationError(f"{key}: {error}") from error
-        self._application = application_name
+        if sharding:
+            raise DBOSInitializationError("sharding: sharded system databases are not supported")
+        url = choose_url(
+            database_url,
+            system_url=system_database_url,
+            system_name=system_database,
+            application_url=application_database_url,
+            has_engine=system_database_engine is not None,
+        )
+        options = ClientOptions(
+            engine=system_database_engine,
+            schema=dbos_system_schema,
+            pool_size=system_database_pool_size,
+            polling_concurrency=system_database_polling_concurrency,
+            retry=retry_connection_errors,
+            query_timeout_seconds=observability_query_timeout_sec,
+            idle_transaction_seconds=sys_db_idle_transaction_timeout_sec,
+        )
         try:
             serialization = add_serializer(serializer)
         except TypeError as error:
             raise DBOSInitializationError(f"serializer: {error}") from error
+        self._application = application_name
+        self._database = open_client_database(url, options)
+        source = self._database.source
+        if lazy:
+            self._database.prepare_at_first_use(self._open)
         self._services = self._make_services(dbos_system_schema, serialization, listens=use_listen_notify)
         self._listener: Listener | FileWatch | None = None
+        if use_listen_notify:
+            self._listener = make_listener(source, dbos_system_schema, self._services.signals)
         try:
-            self._database.prepare()
+            if not lazy:
+                self._open()
         except BaseException:
             self._database.close()
             raise
         self._services.writer.start()
-        if use_listen_notify:
-            self._listener = make_listener(self._database.source, dbos_system_schema, self._services.signals)
-            self._listener.start()
 
     def __enter__(self) -> DBOSClient:
         return self
@@ -121,6 +143,15 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
             self._listener.stop()
         self._database.close()
         self._services.signals.ring_all()  # who waits finds the database closed, and ends
+
+    def check_connection(self) -> None:
+        """Return when the system database can be used, now. Raises DBOSInitializationError at once when not."""
+        note_event_loop("DBOSClient.check_connection")
+        self._database.check()
+
+    async def check_connection_async(self) -> None:
+        """As check_connection."""
+        await self._database.in_background(self._database.check)
 
     def enqueue(self, options: EnqueueOptions, *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
         """Put a workflow on a queue; a handle to it. It is stored when this returns.
@@ -158,7 +189,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
 
     def retrieve_workflow(self, workflow_id: str) -> WorkflowHandle[Any]:
         """A handle to a workflow by its ID. Raises DBOSNonExistentWorkflowError when there is none."""
-        refuse_event_loop("DBOSClient.retrieve_workflow")
+        note_event_loop("DBOSClient.retrieve_workflow")
         self.status_of(workflow_id)
         return WorkflowHandle(workflow_id, self._services, self)
 
@@ -169,7 +200,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
 
     def list_workflows(self, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
         """The workflows that match, oldest first; ListOptions tells the filters."""
-        refuse_event_loop("DBOSClient.list_workflows")
+        note_event_loop("DBOSClient.list_workflows")
         return list_statuses(self._database, self._application, options)
 
     async def list_workflows_async(self, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
@@ -178,7 +209,7 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
 
     def list_queued_workflows(self, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
         """The workflows on queues that wait or run, oldest first; ListOptions tells the filters."""
-        refuse_event_loop("DBOSClient.list_queued_workflows")
+        note_event_loop("DBOSClient.list_queued_workflows")
         return list_queued_statuses(self._database, self._application, options)
 
     async def list_queued_workflows_async(self, **options: Unpack[ListOptions]) -> list[WorkflowStatus]:
@@ -194,6 +225,12 @@ class DBOSClient(ClientCommunication, ClientManaging, ClientAwaiting, ClientQueu
     async def status_of_async(self, workflow_id: str) -> WorkflowStatus:
         """As status_of."""
         return await self._database.in_background(lambda: load_status(self._database, workflow_id))
+
+    def _open(self) -> None:
+        """Prepare the database, and hear from it from now on."""
+        self._database.prepare()
+        if self._listener is not None:
+            self._listener.start()
 
     def _enqueue_many(
         self, options: EnqueueOptions, calls: Iterable[Sequence[Any]], workflow_ids: Sequence[str] | None

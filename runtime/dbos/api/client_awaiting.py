@@ -7,7 +7,7 @@ from typing import Any
 from dbos._sys_db import StepInfo
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.management_options import check_page, ids_of
-from dbos.api.runtime import refuse_event_loop
+from dbos.api.runtime import note_event_loop
 from dbos.api.statuses import list_step_infos
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.results import wait_first
@@ -26,7 +26,7 @@ class ClientAwaiting:
 
         Raises ValueError for no handles, and for two handles of one workflow.
         """
-        refuse_event_loop("DBOSClient.wait_first")
+        note_event_loop("DBOSClient.wait_first")
         services, by_id = self._services, ids_of(handles)
         first = run_blocking(wait_first(services, list(by_id), poll_seconds=polling_interval_sec), services)
         return by_id[first]
@@ -46,7 +46,7 @@ class ClientAwaiting:
 
         With `load_output=False` outputs and errors stay in the database. Raises DBOSQueryTimeoutError.
         """
-        refuse_event_loop("DBOSClient.list_workflow_steps")
+        note_event_loop("DBOSClient.list_workflow_steps")
         services, wanted = self._services, check_page(workflow_id, load_output=load_output, limit=limit, offset=offset)
         steps = list_step_infos(services.database, wanted)
         return [StepInfo(step) for step in steps]

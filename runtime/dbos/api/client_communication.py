@@ -7,14 +7,14 @@ from typing import Any
 
 from dbos._serialization import WorkflowSerializationFormat
 from dbos._sys_db import SendMessage
+from dbos.api.runtime import note_event_loop
 from dbos.api.streaming import make_reader, offset_reader, values, values_async
 from dbos.engine.events import get_event
 from dbos.engine.interpreters import run_blocking, run_on_loop
-from dbos.engine.messages import send, send_bulk, sending
+from dbos.engine.messages import send, send_bulk
 from dbos.engine.places import check_duration, check_format
 from dbos.engine.services import Services
 from dbos.engine.streams import read_offset
-from dbos.store.borrowed import CallersTransaction, perform_in
 
 DEFAULT = WorkflowSerializationFormat.DEFAULT
 
@@ -40,6 +40,7 @@ class ClientCommunication:
         `send_to_forks` every fork of the workflow gets a copy. Raises DBOSNonExistentWorkflowError when there
         is no such workflow.
         """
+        note_event_loop("DBOSClient.send")
         sent = SendMessage(destination_id, message, topic, idempotency_key)
         plan = send(self._services, sent, check_format(serialization_type), to_forks=send_to_forks)
         run_blocking(plan, self._services)
@@ -70,6 +71,7 @@ class ClientCommunication:
 
         Raises DBOSException when two of them have one idempotency key.
         """
+        note_event_loop("DBOSClient.send_bulk")
         plan = send_bulk(self._services, messages, check_format(serialization_type), to_forks=send_to_forks)
         run_blocking(plan, self._services)
 
@@ -84,40 +86,12 @@ class ClientCommunication:
         plan = send_bulk(self._services, messages, check_format(serialization_type), to_forks=send_to_forks)
         await run_on_loop(plan, self._services)
 
-    def send_in_transaction(
-        self,
-        conn_or_session: CallersTransaction,
-        destination_id: str,
-        message: Any,
-        topic: str | None = None,
-        idempotency_key: str | None = None,
-        *,
-        serialization_type: WorkflowSerializationFormat | None = DEFAULT,
-        send_to_forks: bool = False,
-    ) -> None:
-        """Send a message as part of a transaction of yours: it is sent when you commit, and never when you do not.
-
-        The transaction must be one of the system database. Raises as send; the transaction stays usable.
-        """
-        sent = SendMessage(destination_id, message, topic, idempotency_key)
-        self._send_within(conn_or_session, [sent], serialization_type, to_forks=send_to_forks)
-
-    def send_bulk_in_transaction(
-        self,
-        conn_or_session: CallersTransaction,
-        messages: list[SendMessage],
-        *,
-        serialization_type: WorkflowSerializationFormat | None = DEFAULT,
-        send_to_forks: bool = False,
-    ) -> None:
-        """Send many messages as part of a transaction of yours; as send_in_transaction."""
-        self._send_within(conn_or_session, messages, serialization_type, to_forks=send_to_forks)
-
     def get_event(self, workflow_id: str, key: str, timeout_seconds: float = 60) -> Any:
         """The latest value that a workflow published under a key, as soon as there is one.
 
         None when `timeout_seconds` are over; the workflow need not exist yet.
         """
+        note_event_loop("DBOSClient.get_event")
         seconds = check_duration(timeout_seconds, subject="timeout_seconds")
         return run_blocking(get_event(self._services, workflow_id, key, seconds), self._services)
 
@@ -140,6 +114,7 @@ class ClientCommunication:
         Ends when the stream is closed or its workflow has ended. Raises DBOSNonExistentWorkflowError, and
         DBOSStreamTimeoutError when a value takes longer than `timeout_seconds`.
         """
+        note_event_loop("DBOSClient.read_stream")
         reader = make_reader(self._services, workflow_id, key, offset, polling_interval_sec, timeout_seconds)
         return values(self._services, reader)
 
@@ -169,6 +144,7 @@ class ClientCommunication:
 
         Raises as read_stream, and DBOSStreamTimeoutError when the stream ends before the offset.
         """
+        note_event_loop("DBOSClient.read_stream_offset")
         reader = offset_reader(self._services, workflow_id, key, offset, polling_interval_sec, timeout_seconds)
         return run_blocking(read_offset(self._services, reader), self._services)
 
@@ -184,14 +160,3 @@ class ClientCommunication:
         """As read_stream_offset."""
         reader = offset_reader(self._services, workflow_id, key, offset, polling_interval_sec, timeout_seconds)
         return await run_on_loop(read_offset(self._services, reader), self._services)
-
-    def _send_within(
-        self,
-        conn_or_session: CallersTransaction,
-        messages: list[SendMessage],
-        serialization_type: WorkflowSerializationFormat | None,
-        *,
-        to_forks: bool,
-    ) -> None:
-        act = sending(self._services, messages, check_format(serialization_type), to_forks=to_forks)
-        perform_in(conn_or_session, act(), self._services.database.source.catalog)

@@ -14,7 +14,7 @@ from dbos.api.management_options import (
     rewind_of,
 )
 from dbos.api.options import check_attributes
-from dbos.api.runtime import refuse_event_loop
+from dbos.api.runtime import note_event_loop
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.management import cancel, delay, delete, fork, label, resume, rewind
 from dbos.engine.services import Services
@@ -31,7 +31,7 @@ class ClientManaging(StatusReader):
         It leaves its queue, and an execution stops at its next step or wait; a preemptible step is
         interrupted. One that ended in a result or an error keeps it; an unknown ID is passed over.
         """
-        refuse_event_loop("DBOSClient.cancel_workflow")
+        note_event_loop("DBOSClient.cancel_workflow")
         self.cancel_workflows([workflow_id], cancel_children=cancel_children)
 
     async def cancel_workflow_async(self, workflow_id: str, *, cancel_children: bool = False) -> None:
@@ -40,7 +40,7 @@ class ClientManaging(StatusReader):
 
     def cancel_workflows(self, workflow_ids: list[str], *, cancel_children: bool = False) -> None:
         """Cancel several workflows at once, as cancel_workflow."""
-        refuse_event_loop("DBOSClient.cancel_workflows")
+        note_event_loop("DBOSClient.cancel_workflows")
         services, ids = self._services, check_ids(workflow_ids)
         run_blocking(cancel(services, ids, cancel_children=cancel_children), services)
 
@@ -55,7 +55,7 @@ class ClientManaging(StatusReader):
         For one that was cancelled or is a dead letter, and for one that waits: it leaves its queue. One that
         ended in a result or an error stays as it is. Raises DBOSNonExistentWorkflowError.
         """
-        refuse_event_loop("DBOSClient.resume_workflow")
+        note_event_loop("DBOSClient.resume_workflow")
         return self.resume_workflows([workflow_id], queue_name=queue_name)[0]
 
     async def resume_workflow_async(
@@ -66,7 +66,7 @@ class ClientManaging(StatusReader):
 
     def resume_workflows(self, workflow_ids: list[str], *, queue_name: str | None = None) -> list[WorkflowHandle[Any]]:
         """Resume several workflows at once, as resume_workflow; all of them or, with an unknown ID, none."""
-        refuse_event_loop("DBOSClient.resume_workflows")
+        note_event_loop("DBOSClient.resume_workflows")
         ids = check_ids(workflow_ids)
         run_blocking(resume(self._services, ids, queue=check_queue(queue_name)), self._services)
         return [WorkflowHandle(each, self._services, self) for each in ids]
@@ -97,7 +97,7 @@ class ClientManaging(StatusReader):
         names the children that the copy is to take for those of the original.
         Raises DBOSNonExistentWorkflowError, and DBOSConflictingWorkflowError for an ID that is taken.
         """
-        refuse_event_loop("DBOSClient.fork_workflow")
+        note_event_loop("DBOSClient.fork_workflow")
         wanted = fork_of(
             workflow_id,
             start_step,
@@ -149,7 +149,7 @@ class ClientManaging(StatusReader):
         it received there or not at all. Raises DBOSNonExistentWorkflowError, and DBOSException for a
         workflow that has not ended.
         """
-        refuse_event_loop("DBOSClient.rewind_workflow")
+        note_event_loop("DBOSClient.rewind_workflow")
         wanted = rewind_of(workflow_id, start_step, application_version, queue_name, queue_partition_key)
         run_blocking(rewind(self._services, wanted), self._services)
         return WorkflowHandle(workflow_id, self._services, self)
@@ -173,7 +173,7 @@ class ClientManaging(StatusReader):
 
         Cancel a workflow that runs first: its execution stops only at its next step. An unknown ID is passed over.
         """
-        refuse_event_loop("DBOSClient.delete_workflow")
+        note_event_loop("DBOSClient.delete_workflow")
         self.delete_workflows([workflow_id], delete_children=delete_children)
 
     async def delete_workflow_async(self, workflow_id: str, *, delete_children: bool = False) -> None:
@@ -182,7 +182,7 @@ class ClientManaging(StatusReader):
 
     def delete_workflows(self, workflow_ids: list[str], *, delete_children: bool = False) -> None:
         """Delete several workflows at once, as delete_workflow."""
-        refuse_event_loop("DBOSClient.delete_workflows")
+        note_event_loop("DBOSClient.delete_workflows")
         services, ids = self._services, check_ids(workflow_ids)
         run_blocking(delete(services, ids, delete_children=delete_children), services)
 
@@ -198,7 +198,7 @@ class ClientManaging(StatusReader):
 
         Raises DBOSException unless exactly one of the two is given.
         """
-        refuse_event_loop("DBOSClient.set_workflow_delay")
+        note_event_loop("DBOSClient.set_workflow_delay")
         services, (only,) = self._services, check_ids([workflow_id])
         run_blocking(delay(services, only, delay_until(delay_seconds, delay_until_epoch_ms)), services)
 
@@ -216,7 +216,7 @@ class ClientManaging(StatusReader):
 
         Raises DBOSException for attributes that are no JSON object.
         """
-        refuse_event_loop("DBOSClient.update_workflow_attributes")
+        note_event_loop("DBOSClient.update_workflow_attributes")
         services, (only,) = self._services, check_ids([workflow_id])
         run_blocking(label(services, only, check_attributes(attributes, merge=merge), merge=merge), services)
 

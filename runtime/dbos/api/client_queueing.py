@@ -13,7 +13,7 @@ from dbos.api.queues import (
     register,
     remove_queue,
 )
-from dbos.api.runtime import refuse_event_loop
+from dbos.api.runtime import note_event_loop
 from dbos.core.limits import QueueRateLimit
 from dbos.engine.services import Services
 
@@ -45,7 +45,7 @@ class ClientQueueing:
         Raises ValueError naming a limit or name that cannot be, and DBOSException when another application
         owns the name.
         """
-        refuse_event_loop("DBOSClient.register_queue")
+        note_event_loop("DBOSClient.register_queue")
         limits = make_limits(
             concurrency=either_concurrency(concurrency, global_concurrency),
             worker_concurrency=worker_concurrency,
@@ -93,7 +93,7 @@ class ClientQueueing:
 
     def retrieve_queue(self, name: str) -> Queue | None:
         """A queue by its name; None when there is none."""
-        refuse_event_loop("DBOSClient.retrieve_queue")
+        note_event_loop("DBOSClient.retrieve_queue")
         return find_queue(self._services.database, name)
 
     async def retrieve_queue_async(self, name: str) -> Queue | None:
@@ -103,7 +103,7 @@ class ClientQueueing:
 
     def list_queues(self, *, application_name: str | list[str] | None = None) -> list[Queue]:
         """The queues of this application and unclaimed ones, or those of the applications named, by name."""
-        refuse_event_loop("DBOSClient.list_queues")
+        note_event_loop("DBOSClient.list_queues")
         services = self._services
         return find_queues(services.database, services.claimant.application or None, application_name)
 
@@ -120,7 +120,7 @@ class ClientQueueing:
 
         Raises DBOSException when a DBOSQueue resource manages it.
         """
-        refuse_event_loop("DBOSClient.delete_queue")
+        note_event_loop("DBOSClient.delete_queue")
         remove_queue(self._services.database, name)
 
     async def delete_queue_async(self, name: str) -> None:

@@ -97,6 +97,7 @@ class Stepping:
         As @DBOS.step: recorded once it ended, and at least once. In a step, and outside of workflows, it is
         a plain call. Raises TypeError or ValueError naming an option that cannot be.
         """
+        refuse_event_loop("DBOS.run_step")
         return _run(_here(), dbos_step_options, func, args, kwargs)
 
     @classmethod

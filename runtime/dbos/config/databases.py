@@ -41,13 +41,16 @@ def choose_databases(
     return DatabaseUrls(system, own)
 
 
-def system_url_beside(application: str) -> str:
-    """The URL of the system database that goes with an application's; what is no URL of PostgreSQL stays as it is."""
+def system_url_beside(application: str, *, name: str | None = None) -> str:
+    """The URL of the system database that goes with an application's, on the same server; it may have a `name`.
+
+    What is no URL of PostgreSQL stays as it is.
+    """
     try:
         url = make_url(application)
     except ArgumentError:
         return application  # whoever opens it tells what is wrong
     if url.get_backend_name() not in {"postgresql", "postgres"} or not url.database:
         return application
-    beside = url.set(database=url.database + SYSTEM_SUFFIX, drivername="postgresql")
+    beside = url.set(database=name or url.database + SYSTEM_SUFFIX, drivername="postgresql")
     return beside.render_as_string(hide_password=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ from dbos.engine.steps import Operated, checkpoint_record, ensure_owned, record_
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_inputs
 from dbos.store.operation import Operation, Statement
-from dbos.store.records import StartAnswer
+from dbos.store.records import StartAnswer, answer_starts, insert_statement
 from dbos.store.rows import Insertion, NewWorkflow, ParentStep, StepRecord
 from dbos.store.workflows import created, resolve_insertion
 
@@ -227,18 +227,36 @@ def insert(record: NewWorkflow, *, policy: str) -> Plan[tuple[WorkflowId, Insert
         if not answer.allowed:
             raise (yield from _lost_parent(record))
         insertion: Insertion | None = yield Read(lambda: resolve_insertion(record))
-        if insertion is None:
-            continue  # the holder of the deduplication ID has just ended
-        if insertion.deduplicated_by is not None:
-            if policy != "return-existing":
-                raise DBOSQueueDeduplicatedError(
-                    record.workflow_id, record.queue_name or "", record.deduplication_id or ""
-                )
-            return insertion.deduplicated_by, insertion
-        if record.reuse == "reject" and not insertion.created:
-            raise DBOSWorkflowIDInUseError(record.workflow_id, insertion.status, insertion.name)
-        _refuse_conflict(record, insertion)
-        return record.workflow_id, insertion
+        if insertion is not None:
+            return _stands_for(record, insertion, policy=policy), insertion
+
+
+def inserting(record: NewWorkflow, *, policy: str, news: Sequence[tuple[str, str]]) -> Operation[WorkflowId]:
+    """The operation that inserts a workflow in a transaction of somebody else; as insert, and as patient.
+
+    `news` are channels and payloads that are told when the transaction commits and the workflow is new.
+    """
+    while True:
+        (answer,) = answer_starts([record], (yield insert_statement([record])))
+        if answer.created:
+            columns = {"channels": [channel for channel, _ in news], "payloads": [payload for _, payload in news]}
+            yield Statement("notify", columns)
+            return record.workflow_id
+        insertion = yield from resolve_insertion(record)
+        if insertion is not None:
+            return _stands_for(record, insertion, policy=policy)
+
+
+def _stands_for(record: NewWorkflow, insertion: Insertion, *, policy: str) -> WorkflowId:
+    """The workflow that stands for a record that did not go in. Raises what refuses it."""
+    if insertion.deduplicated_by is not None:
+        if policy != "return-existing":
+            raise DBOSQueueDeduplicatedError(record.workflow_id, record.queue_name or "", record.deduplication_id or "")
+        return insertion.deduplicated_by
+    if record.reuse == "reject" and not insertion.created:
+        raise DBOSWorkflowIDInUseError(record.workflow_id, insertion.status, insertion.name)
+    _refuse_conflict(record, insertion)
+    return record.workflow_id
 
 
 def _start(services: Services, call: Call, owner: OwnerToken, *, function_id: int | None = None) -> Plan[Started]:

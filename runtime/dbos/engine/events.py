@@ -96,7 +96,7 @@ def _await_event(services: Services, pause: Pause, topic: Topic, until: float) -
     while True:
         pause.rearm()
         over = time.time() >= until
-        found: Stored | None = yield Read(lambda: load_event(topic.workflow_id, topic.name))
+        found: Stored | None = yield Read(lambda: load_event(topic.workflow_id, topic.name), polls=True)
         if found is not None or over:
             return found
         yield from pause.until(until, at_most=services.recheck_seconds(topic))

@@ -80,9 +80,10 @@ def _perform(effect: Effect, storage: Storage) -> Any:  # noqa: PLR0911 -- one f
                 if not contain:
                     raise
                 return _broken_off(error)
-        case Read(operation) | Transact(operation):
-            database = storage.database
-            return database.transact(operation) if isinstance(effect, Transact) else database.run(operation)
+        case Read(operation, polls):
+            return storage.database.poll(operation) if polls else storage.database.run(operation)
+        case Transact(operation):
+            return storage.database.transact(operation)
         case Await(future, seconds):
             wait([future], timeout=seconds)
         case Wait(seconds):
@@ -109,9 +110,10 @@ async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:  # noqa: PL
                 if _is_cancelled() and not isinstance(error, SystemExit):
                     raise  # whoever runs the task wants it to end; the workflow is recovered
                 return _broken_off(error)
-        case Read(operation) | Transact(operation):
-            together = isinstance(effect, Transact)
-            return await asyncio.wrap_future(storage.database.submit(operation, together=together))
+        case Read(operation, polls):
+            return await asyncio.wrap_future(storage.database.submit(operation, polls=polls))
+        case Transact(operation):
+            return await asyncio.wrap_future(storage.database.submit(operation, together=True))
         case Await(future, seconds):
             waiting = asyncio.wrap_future(future)
             await asyncio.wait([waiting], timeout=seconds)

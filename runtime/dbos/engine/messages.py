@@ -117,7 +117,7 @@ def receive(services: Services, execution: Execution, topic: str | None, seconds
         while True:
             pause.rearm()
             last_try = time.time() >= until
-            if last_try or (yield Read(lambda: has_message(execution.workflow_id, name))):
+            if last_try or (yield Read(lambda: has_message(execution.workflow_id, name), polls=True)):
                 try:
                     return (yield from _take(services, execution, step, name, last_try=last_try))
                 except NothingDoneError:

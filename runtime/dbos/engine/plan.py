@@ -33,9 +33,10 @@ class WriteAll:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Perform an operation; gives its result."""
+    """Perform an operation; gives its result. `polls`: for somebody who waits, and may stand in line for it."""
 
     operation: Callable[[], Operation[Any]]
+    polls: bool = False
 
 
 @dataclass(frozen=True, slots=True)

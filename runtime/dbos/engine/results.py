@@ -40,7 +40,7 @@ def wait_first(services: Services, workflow_ids: Sequence[str], *, poll_seconds:
     parent = recording_execution() if services.records_steps else None
 
     def look() -> Plan[str | None]:
-        ended: str | None = yield Read(lambda: load_first_ended(workflow_ids))
+        ended: str | None = yield Read(lambda: load_first_ended(workflow_ids), polls=True)
         return ended
 
     if parent is None:

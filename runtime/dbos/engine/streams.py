@@ -148,7 +148,7 @@ def _await_value(services: Services, execution: Execution | None, reader: Stream
         while True:
             pause.rearm()
             over = until is not None and time.time() >= until
-            page: StreamPage | None = yield Read(reader.load)
+            page: StreamPage | None = yield Read(reader.load, polls=True)
             if page is None:
                 raise DBOSNonExistentWorkflowError("target", reader.workflow_id)
             if page.values:

@@ -167,7 +167,7 @@ def await_outcome(signals: Signals, workflow_id: str, *, poll_seconds: float) ->
 
 def look_for_outcome(workflow_id: str) -> Plan[Outcome | None]:
     """What a workflow gave; None while it has not ended."""
-    result: RecordedResult | None = yield Read(lambda: load_result(workflow_id))
+    result: RecordedResult | None = yield Read(lambda: load_result(workflow_id), polls=True)
     return None if result is None else recorded_outcome(workflow_id, result)
 
 

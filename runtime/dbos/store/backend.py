@@ -19,9 +19,10 @@ from dbos.store.dialects import postgres, sqlite
 from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.dialects.sqlite_text import translate
 from dbos.store.migrations import administration
-from dbos.store.migrations.runner import create_database_if_missing, ensure_schema
+from dbos.store.migrations.requirements import absent
+from dbos.store.migrations.runner import create_database_if_missing, ensure_schema, require_schema
 from dbos.store.migrations.runtime_tables import ensure_runtime_schema, ensure_runtime_tables
-from dbos.store.migrations.sqlite_runner import ensure_file
+from dbos.store.migrations.sqlite_runner import ensure_file, require_file
 from dbos.store.operation import Row, Statement
 
 STATEMENTS = "dbos.store.sql"
@@ -37,11 +38,13 @@ class DatabaseSettings:
     schema: str = "dbos"
     use_listen_notify: bool = True
     create: bool = True
-    """Whether a missing database or schema is created."""
+    """Whether a missing database or schema is created; without, it is refused."""
     retry: bool = True
     """Whether a lost connection is tried again without limit."""
     query_timeout_seconds: float | None = None
     """How long a listing may take; None: as long as it takes."""
+    polling_concurrency: int | None = None
+    """How many of those who wait may look at the database at once; None: half as many as there are connections."""
     pool: PoolSettings = field(default_factory=PoolSettings)
 
 
@@ -163,7 +166,10 @@ class PostgresBackend:
             create_database_if_missing(self.engine.url)
         try:
             with self.source.connection() as connection:
-                ensure_schema(connection.driver, settings.schema, use_listen_notify=settings.use_listen_notify)
+                if settings.create:
+                    ensure_schema(connection.driver, settings.schema, use_listen_notify=settings.use_listen_notify)
+                else:
+                    require_schema(connection.driver, settings.schema)
         except (psycopg.OperationalError, SQLAlchemyError) as error:
             raise _unusable(self.engine, error) from error
 
@@ -203,6 +209,7 @@ class SqliteBackend:
         given = settings.engine
         if given is not None and given.dialect.driver != "pysqlite":
             raise ValueError(f"expected an engine of sqlite://, got {given.url.drivername}://")
+        self._create = settings.create
         self.schema: str | None = None
         self.engine = given or sqlite.open_engine(
             make_url(settings.url or ""), size=settings.pool.size, options=settings.pool.engine_options
@@ -215,11 +222,15 @@ class SqliteBackend:
     def prepare(self) -> None:
         """As Backend."""
         file = sqlite.database_file(self.engine.url)
+        place = str(file or "the database in memory")
         try:
-            if file is not None:
+            if file is not None and self._create:
                 file.parent.mkdir(parents=True, exist_ok=True)
+            if file is not None and not self._create and not file.exists():
+                raise DBOSInitializationError(absent(f"{place} does not exist"))
             with self.source.connection() as connection:
-                ensure_file(connection.driver, str(file or "the database in memory"))
+                ensure = ensure_file if self._create else require_file
+                ensure(connection.driver, place)
         except (sqlite3.Error, SQLAlchemyError, OSError) as error:
             raise _unusable(self.engine, error) from error
 

@@ -15,9 +15,11 @@ from typing import TypeVar
 from psycopg.errors import DeadlockDetected
 from sqlalchemy import Engine
 
+from dbos._error import DBOSInitializationError
 from dbos.core.retry import reconnect_delay
 from dbos.store.backend import DatabaseSettings, Source, open_backend
 from dbos.store.dialects.errors import is_connection_lost
+from dbos.store.first_use import FirstUse
 from dbos.store.operation import DatabaseClosedError, Operation, Row, Statement, perform
 
 logger = logging.getLogger("dbos")
@@ -46,6 +48,8 @@ class SystemDatabase:
         self._closed = threading.Event()
         self._leaving = threading.Event()
         self._leave_at = 0.0
+        self._first_use: FirstUse | None = None
+        self._polls = threading.Semaphore(settings.polling_concurrency or max(1, settings.pool.size // 2))
 
     @property
     def schema(self) -> str:
@@ -73,6 +77,21 @@ class SystemDatabase:
         Raises DBOSInitializationError for a schema that is older than ours or cannot be used.
         """
         self._backend.prepare()
+
+    def prepare_at_first_use(self, prepare: Callable[[], None]) -> None:
+        """Have a function called before anything else is done with the database, when that is first tried."""
+        self.source = self._first_use = FirstUse(self._backend.source, prepare)
+
+    def check(self) -> None:
+        """Prepare over a connection that works. Raises DBOSInitializationError at once when there is none."""
+        self.refuse_when_closed()
+        try:
+            self.prepare()
+        except DBOSInitializationError as error:
+            if error.__cause__ is None or not is_connection_lost(error.__cause__):
+                raise
+            self.source.renew()  # the database may be back, and only the pooled connection gone
+            self.prepare()
 
     def prepare_runtime_tables(self) -> bool:
         """Create the runtime's own tables (executors, duties) when absent; whether they can be used.
@@ -107,6 +126,11 @@ class SystemDatabase:
         """Perform an operation, on the calling thread. The operation is made anew for each try."""
         return self._retrying(lambda: self._perform(operation))
 
+    def poll(self, operation: Callable[[], Operation[T]]) -> T:
+        """Perform an operation as run does, for one of many who wait: only so many of them look at once."""
+        with self._polls:
+            return self.run(operation)
+
     def transact(self, operation: Callable[[], Operation[T]]) -> T:
         """Perform an operation as run does, with all its statements in one transaction.
 
@@ -127,14 +151,23 @@ class SystemDatabase:
 
     def query(self, act: Callable[[Engine], T]) -> T:
         """Call a function that reads through the engine; it is called again when a connection is lost."""
-        return self._retrying(lambda: act(self.engine))
 
-    def submit(self, operation: Callable[[], Operation[T]], *, together: bool = False) -> Future[T]:
+        def attempt() -> T:
+            if self._first_use is not None:
+                self._first_use.ready()
+            return act(self.engine)
+
+        return self._retrying(attempt)
+
+    def submit(
+        self, operation: Callable[[], Operation[T]], *, together: bool = False, polls: bool = False
+    ) -> Future[T]:
         """Perform an operation on one of a few reader threads, for callers that must not block.
 
-        `together` puts all its statements in one transaction.
+        `together` puts all its statements in one transaction; `polls` does it as poll does.
         """
-        return self._submit(lambda: self.transact(operation) if together else self.run(operation))
+        perform = self.transact if together else self.poll if polls else self.run
+        return self._submit(lambda: perform(operation))
 
     async def in_background(self, act: Callable[[], T]) -> T:
         """Call a function that reads the database on a reader thread, without blocking the loop."""

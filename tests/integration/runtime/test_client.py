@@ -185,15 +185,6 @@ def test_who_waits_when_a_client_closes_is_told(database_url: str) -> None:
             waiting.result(10)
 
 
-def test_a_blocking_call_on_an_event_loop_names_its_async_twin(client: DBOSClient) -> None:
-    async def call(name: str, *arguments: str) -> None:
-        getattr(client, name)(*arguments)
-
-    for name, arguments in (("retrieve_workflow", ["x"]), ("list_workflows", []), ("list_queued_workflows", [])):
-        with pytest.raises(RuntimeError, match=rf"await DBOSClient\.{name}_async"):
-            asyncio.run(call(name, *arguments))
-
-
 FOREIGN_ENGINE = create_engine("postgresql+psycopg://host/name")
 FOREIGN_ENGINE.dialect.driver = "asyncpg"
 

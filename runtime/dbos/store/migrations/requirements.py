@@ -61,3 +61,8 @@ REQUIRED_UNIQUE_KEYS: Final = (
 
 SHARDING_COLUMN: Final = "workflow_status.shard_key"
 """Marks a sharded database, whose rows only the vendor's own client may touch."""
+
+
+def absent(what: str) -> str:
+    """What somebody is told whose database has no tables, where this process is not to create them."""
+    return f"{what}, and run_migrations=False creates none: run `dbos migrate` with a role that may, then start again"

@@ -24,7 +24,7 @@ from dbos.store.migrations.inspection import (
     judge,
     load_facts,
 )
-from dbos.store.migrations.requirements import SCHEMA_VERSION
+from dbos.store.migrations.requirements import SCHEMA_VERSION, absent
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -34,6 +34,7 @@ __all__ = [
     "describe_problem",
     "ensure_schema",
     "inspect_schema",
+    "require_schema",
 ]
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,16 @@ def ensure_schema(driver: psycopg.Connection[Any], schema: str, *, use_listen_no
     state = inspect_schema(driver, schema)
     if not state.usable:
         state = _settle(driver, schema, use_listen_notify=use_listen_notify)
+    if not state.usable:
+        raise DBOSInitializationError(describe_problem(state, schema))
+    return state
+
+
+def require_schema(driver: psycopg.Connection[Any], schema: str) -> SchemaState:
+    """The state of a schema that somebody else creates. Raises DBOSInitializationError unless it can be used."""
+    state = inspect_schema(driver, schema)
+    if state.kind is SchemaKind.ABSENT:
+        raise DBOSInitializationError(absent(describe_problem(state, schema).rstrip(".")))
     if not state.usable:
         raise DBOSInitializationError(describe_problem(state, schema))
     return state

@@ -33,7 +33,7 @@ class Memory:
         self.records.append(record)
         return len(self.records)
 
-    def submit(self, given: Any, *, together: bool = False) -> Future[Any]:
+    def submit(self, given: Any, *, together: bool = False, polls: bool = False) -> Future[Any]:
         future: Future[Any] = Future()
         try:
             future.set_result(self.run(given) if callable(given) else self.write(given))
