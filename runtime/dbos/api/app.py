@@ -145,18 +145,23 @@ class DBOS(
     def __new__(cls, *, config: DBOSConfig | None = None, fastapi: Any = None, flask: Any = None) -> DBOS:
         """Configure the process's application; what the configuration leaves out may stand in `dbos-config.yaml`.
 
-        Raises DBOSInitializationError naming a setting that cannot be.
+        A FastAPI application that is given launches DBOS when it has started and destroys it before it stops; a
+        Flask application launches it with its first request. A request's header `dbos-idempotency-key` is the ID of
+        the first workflow that it starts, who authenticates does so for that request, and a missing role is
+        answered with 403.
+
+        Raises DBOSInitializationError naming a setting that cannot be, and TypeError for what is no such application.
         """
         application = configure({} if config is None else config)
+        if fastapi is not None:
+            join_asgi(fastapi, launch=cls.launch, destroy=cls.destroy)
+        if flask is not None:
+            join_wsgi(flask, launch=cls.launch)
         if cls._instance is None or cls._instance._application is not application:
             cls._instance = super().__new__(cls)
             cls._instance._application = application
         return cls._instance
 
-        if fastapi is not None:
-            join_asgi(fastapi, launch=cls.launch, destroy=cls.destroy)
-        if flask is not None:
-            join_wsgi(flask, launch=cls.launch)
     @classmethod
     def launch(cls) -> None:
         """Open the system database (creating it when absent), recover, and serve queues.
