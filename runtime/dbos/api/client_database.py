@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from dbos._error import DBOSInitializationError
 from dbos.config.databases import system_url_beside
-from dbos.config.settings import refuse
+from dbos.config.refusal import refuse
 from dbos.store.backend import DatabaseSettings
 from dbos.store.database import SystemDatabase
 from dbos.store.dialects.postgres import PoolSettings

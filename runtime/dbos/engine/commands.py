@@ -283,6 +283,7 @@ def _start(services: Services, call: Call, owner: OwnerToken, *, function_id: in
             serialization=inserted.serialization,
             authentication=current_user(),
             deadline_ms=inserted.deadline_ms,
+            trace=trace_of_start(services),
         ),
     )
 
@@ -301,7 +302,6 @@ def _insert(
     shape: Callable[[NewWorkflow], NewWorkflow],
     *,
     policy: str,
-            trace=trace_of_start(services),
     function_id: int | None = None,
     given_id: str | None = None,
 ) -> Plan[_Inserted]:
