@@ -90,15 +90,7 @@ class Application:
                 services.database.prepare()
                 services.database.prepare_runtime_tables()
                 self.user_database.launch()
-                engine = Engine(
-                    services,
-                    registry,
-                    max_threads=self.settings.max_executor_threads,
-                    listen=self.settings.database.use_listen_notify,
-                    schedule_seconds=self.settings.scheduler_polling_seconds,
-                    recovery=self.settings.recovery,
-                    retention=self.settings.retention,
-                )
+                engine = Engine(services, registry, self.settings)
                 self._endpoint = self._make_endpoint(engine)
                 self.engine = engine  # workflows begin before start() returns, and their steps look for it
                 engine.start()

@@ -13,8 +13,8 @@ from dbos.config.databases import choose_databases
 from dbos.config.file import ConfigFile
 from dbos.config.keys import DBOSConfig
 from dbos.config.observability import parse_logs, parse_otlp
-from dbos.config.refusal import refuse
 from dbos.config.recovery import parse_recovery
+from dbos.config.refusal import refuse
 from dbos.config.retention import parse_retention
 from dbos.config.settings import AdminOptions, DatabaseOptions, MetricsOptions, NotificationOptions, Settings
 

@@ -6,8 +6,7 @@ import logging
 import time
 
 from dbos._error import DBOSInitializationError
-from dbos.config.retention import RetentionOptions
-from dbos.config.recovery import RecoveryOptions
+from dbos.config.settings import Settings
 from dbos.core.ids import INTERNAL_QUEUE
 from dbos.core.limits import QueueLimits
 from dbos.engine.duties import Duties
@@ -29,7 +28,6 @@ from dbos.telemetry import WorkflowsRecovered
 logger = logging.getLogger("dbos")
 
 STALE_POLL_SECONDS = 15.0
-SCHEDULE_POLL_SECONDS = 30.0
 STOP_SECONDS = 2.0
 """How long a claim that hangs may hold up the end."""
 
@@ -37,24 +35,11 @@ STOP_SECONDS = 2.0
 class Engine:
     """Serves queues and runs workflows between start() and stop()."""
 
-    def __init__(
-        self,
-        services: Services,
-        registry: Registry,
-        *,
-        max_threads: int | None,
-        listen: bool,
-        schedule_seconds: float = SCHEDULE_POLL_SECONDS,
-        recovery: RecoveryOptions | None = None,
-        retention: RetentionOptions | None = None,
-    ) -> None:
-        """`schedule_seconds` is how often the rows of schedules are read, unless one is known to have changed.
-
-        Without `retention` nothing is deleted.
-        """
+    def __init__(self, services: Services, registry: Registry, settings: Settings) -> None:
+        """Nothing is read or started yet."""
         self.services = services
         self.registry = registry
-        self.executor = Executor(services, registry, max_threads=max_threads)
+        self.executor = Executor(services, registry, max_threads=settings.max_executor_threads)
         self.kafka = KafkaConsumers(services, registry)
         self.queues = QueueWorker(
             services,
@@ -68,13 +53,15 @@ class Engine:
         self.duties = Duties(services.database, services.claimant.application)
         self.retention = (
             None
-            if retention is None
-            else Retention(services, retention, hold=lambda seconds: self.duties.hold(RETENTION_DUTY, seconds=seconds))
+            if settings.retention is None
+            else Retention(
+                services, settings.retention, hold=lambda seconds: self.duties.hold(RETENTION_DUTY, seconds=seconds)
+            )
         )
         if self.retention is not None:
             self.queues.on_poll = self.retention.tick
-        self.scheduler = Scheduler(services, registry.scheduled, poll_seconds=schedule_seconds)
-        self._presence = self._make_presence(recovery, listen=listen)
+        self.scheduler = Scheduler(services, registry.scheduled, poll_seconds=settings.scheduler_polling_seconds)
+        self._presence = self._make_presence(settings)
         self._listener = (
             make_listener(
                 services.database.source,
@@ -85,7 +72,7 @@ class Engine:
                 on_change=self._on_change,
                 lock_key=None if self._presence is None else self._presence.identity.lock_key,
             )
-            if listen
+            if settings.database.use_listen_notify
             else None
         )
         self._draining = False
@@ -117,11 +104,12 @@ class Engine:
         self.scheduler.start()
         self.kafka.start()
 
-    def _make_presence(self, recovery: RecoveryOptions | None, *, listen: bool) -> Presence | None:
-        database = self.services.database
-        if recovery is None or not recovery.enabled or not database.has_runtime_tables or not database.shared:
+    def _make_presence(self, settings: Settings) -> Presence | None:
+        database, recovery = self.services.database, settings.recovery
+        if not recovery.enabled or not database.has_runtime_tables or not database.shared:
             return None
-        return Presence(self.services, recovery, locked=listen and database.table_schema is not None)
+        locked = settings.database.use_listen_notify and database.table_schema is not None
+        return Presence(self.services, recovery, locked=locked)
 
     def declare_queue(self, name: str, limits: QueueLimits) -> None:
         """Write the row of a queue that was declared after the start, and serve it."""
