@@ -11,9 +11,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from dbos import DBOS
+from dbos import DBOS, DBOSClient
+from dbos.config.databases import system_url_beside
 from support.bystander import Bystander, bystander
+from support.postgres import PostgresServer
 from support.product_docs import Blocks
+
+from .shop import Shop, open_shop
 
 
 @pytest.fixture
@@ -31,6 +35,15 @@ def place(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DBOS_SYSTEM_DATABASE_URL", database_url)
     yield database_url
     DBOS.destroy(destroy_registry=True)
+
+
+@pytest.fixture
+def user_url(database_url: str, database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a user's database; what lies beside it goes in the end."""
+    yield database_url
+    if database_kind == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        server.drop_database(system_url_beside(database_url))
 
 
 @pytest.fixture
@@ -54,6 +67,31 @@ def sql(database_url: str) -> Iterator[Bystander]:
     """A connection of a bystander."""
     with bystander(database_url) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The shop of this module, once on each database."""
+    if request.param == "sqlite":
+        with open_shop(f"sqlite:///{tmp_path_factory.mktemp('shop') / 'system.sqlite'}") as shop:
+            yield shop
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.database() as url, open_shop(url) as shop:
+        yield shop
+
+
+@pytest.fixture
+def shop(running: Shop) -> Iterator[Shop]:
+    """The shop, without what former tests left."""
+    yield running
+    running.clear()
+
+
+@pytest.fixture
+def client(shop: Shop) -> DBOSClient:
+    """The client of the shop."""
+    return shop.client
 
 
 class Visitor:

@@ -23,7 +23,7 @@ class Shop:
         self.url = url
         self.client = client
         self.sql = sql
-        self._jobs: dict[str | None, Callable[[], Any]] = {}
+        self._jobs: dict[str, Callable[[], Any]] = {}
         self._declare()
 
     def clear(self) -> None:
@@ -38,7 +38,7 @@ class Shop:
         """Start a workflow that runs a function; its handle."""
         self._jobs[workflow_id] = job
         with SetWorkflowID(workflow_id):
-            return DBOS.start_workflow(self._job)
+            return DBOS.start_workflow(self._job, workflow_id)
 
     def blocked(self, workflow_id: str = "workflow-123") -> threading.Event:
         """Start a workflow that ends with its ID once the event is set."""
@@ -86,8 +86,8 @@ class Shop:
             return None
 
         @DBOS.workflow(name="job")
-        def job() -> Any:
-            return self._jobs[DBOS.workflow_id]()
+        def job(name: str) -> Any:
+            return self._jobs[name]()
 
         @DBOS.dbos_class(class_name="DataProcessor")
         class DataProcessor(DBOSConfiguredInstance):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,35 +11,9 @@ import pytest
 
 from dbos import DBOS, DBOSClient, EnqueueOptions
 from dbos.error import DBOSAwaitedWorkflowCancelledError
-from support.postgres import PostgresServer
 from support.product_docs import Blocks
 
-from .shop import USER, VERSION, Shop, open_shop
-
-
-@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """The shop of this module, once on each database."""
-    if request.param == "sqlite":
-        with open_shop(f"sqlite:///{tmp_path_factory.mktemp('shop') / 'system.sqlite'}") as shop:
-            yield shop
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    with server.database() as url, open_shop(url) as shop:
-        yield shop
-
-
-@pytest.fixture
-def shop(running: Shop) -> Iterator[Shop]:
-    """The shop, without what former tests left."""
-    yield running
-    running.clear()
-
-
-@pytest.fixture
-def client(shop: Shop) -> DBOSClient:
-    """The client of the shop."""
-    return shop.client
+from .shop import USER, VERSION, Shop
 
 
 def ids(statuses: list[Any]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +14,7 @@ from sqlalchemy.engine import make_url
 
 from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
 from dbos.api.runtime import engine
-from dbos.config.databases import system_url_beside
 from support.bystander import Bystander, bystander
-from support.postgres import PostgresServer
 from support.product_docs import Blocks, all_blocks
 
 pytestmark = pytest.mark.both_databases
@@ -43,19 +40,10 @@ def test_the_workflows_of_an_instance_run_and_are_found_by_its_name(
     assert asked == ["https://example.com"] * 2
 
 
-@pytest.fixture
-def testing_url(database_url: str, database_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a user's database; what lies beside it goes in the end."""
-    yield database_url
-    if database_kind == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        server.drop_database(system_url_beside(database_url))
-
-
 def test_a_fixture_gives_each_test_an_empty_application(
-    blocks: Blocks, place: str, testing_url: str, monkeypatch: pytest.MonkeyPatch
+    blocks: Blocks, place: str, user_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TESTING_DATABASE_URL", testing_url)
+    monkeypatch.setenv("TESTING_DATABASE_URL", user_url)
     fixtures = SimpleNamespace(fixture=lambda: lambda function: function)
     reset_dbos = blocks.run("programming-guide/52-testing.py", pytest=fixtures)["reset_dbos"]
 
