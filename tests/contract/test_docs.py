@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,7 @@ from dbos_operator.scaling.history import ScalingHistory
 from dbos_operator.scaling.limits import QueueLimits
 from dbos_operator.scaling.terms import ScaledQueue
 from support.dashboards import documented_metrics
+from support.kafka import mock_kafka
 from support.manifests import a_manifest
 
 ROOT = Path(__file__).parents[2]
@@ -303,25 +305,36 @@ def programs() -> Iterator[tuple[Path, int]]:
         yield from ((page, number) for number, before in enumerate(parts[:-1]) if not NOT_RUN.search(before))
 
 
+@pytest.fixture
+def program_environment(empty_database_url: str) -> dict[str, str]:
+    """The variables that the pages tell to set, and none of a test run."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("DBOS_", "PYTEST_"))}
+    return {**plain, "DBOS_SYSTEM_DATABASE_URL": empty_database_url}
+
+
 @pytest.mark.parametrize(
     ("page", "number"), [pytest.param(*one, id=f"{one[0].relative_to(ROOT)}-{one[1]}") for one in programs()]
 )
-def test_every_python_example_runs_as_written(page: Path, number: int, empty_database_url: str, tmp_path: Path) -> None:
+def test_every_python_example_runs_as_written(
+    page: Path, number: int, program_environment: dict[str, str], tmp_path: Path
+) -> None:
     text = blocks(text_of(page), "python")[number]
     is_test = "def test_" in text
     program = tmp_path / ("test_program.py" if is_test else "program.py")
     program.write_text(text, encoding="utf-8")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DBOS_", "PYTEST_"))}
+    command = [sys.executable, *(("-m", "pytest", "-q", "-p", "no:cacheprovider") if is_test else ()), str(program)]
 
-    done = subprocess.run(
-        [sys.executable, *(("-m", "pytest", "-q", "-p", "no:cacheprovider") if is_test else ()), str(program)],
-        env={**environment, "DBOS_SYSTEM_DATABASE_URL": empty_database_url},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    with mock_kafka() if "KAFKA_BROKERS" in text else nullcontext() as kafka:
+        brokers = {"KAFKA_BROKERS": kafka.address} if kafka is not None else {}
+        done = subprocess.run(
+            command,
+            env={**program_environment, **brokers},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout or "print(" not in text

@@ -165,6 +165,21 @@ def commands_of(path: str, command: click.Command) -> Iterator[tuple[str, click.
         yield from commands_of(f"{path} {name}", child)
 
 
+def test_every_field_of_a_public_type_says_what_it_holds(site: Path) -> None:
+    empty = {
+        f"{page.name}: {name}"
+        for page in (site / "reference").glob("*.html")
+        for name, last in re.findall(
+            r"<tr>\s*<td><code>([^<]+)</code></td>.*?<td>([^<]*(?:<(?!/td)[^<]*)*)</td>\s*</tr>",
+            page.read_text(encoding="utf-8"),
+            re.DOTALL,
+        )
+        if not last.strip()
+    }
+
+    assert empty == set()
+
+
 # -- the site itself -----------------------------------------------------------------------------------------------
 
 
