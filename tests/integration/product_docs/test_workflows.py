@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace, TracebackType
+from typing import TypedDict
 
 import pytest
 
@@ -225,6 +226,21 @@ def test_a_coroutine_workflow_starts_in_the_background(blocks: Blocks, applicati
     assert blocks.wait(handle.get_result()) is None
     assert blocks.wait(handle.get_status()).input == {"args": ("var1", "var2"), "kwargs": {}}
     assert "I am a workflow" in logged
+
+
+@pytest.mark.parametrize("block", ["programming-guide/59-step-info.py", "methods-reference/20-step-info.py"])
+def test_a_step_has_the_keys_of_the_documentation(block: str, blocks: Blocks, application: DBOS) -> None:
+    wanted = blocks.run(block, TypedDict=TypedDict)["StepInfo"].__annotations__
+
+    @DBOS.workflow()
+    def parent() -> None:
+        DBOS.run_step({"name": "first"}, lambda: 1)
+
+    handle = DBOS.start_workflow(parent)
+    handle.get_result()
+    (step,) = DBOS.list_workflow_steps(handle.workflow_id)
+    assert wanted.keys() <= step.keys()
+    assert step["function_id"] == 1
 
 
 def test_a_context_is_there_in_its_block(blocks: Blocks, application: DBOS) -> None:
