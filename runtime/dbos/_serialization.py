@@ -10,13 +10,21 @@ class WorkflowSerializationFormat(StrEnum):
     """How values are written: for every language, for Python alone, or as the application or the workflow does."""
 
     PORTABLE = "portable"
+    """JSON that every DBOS SDK and SQL read."""
     NATIVE = "native"
+    """Pickle: any Python value, for Python alone."""
     DEFAULT = "None"
+    """As the workflow was started with, else as the application stores its values."""
     JSON = "portable"
+    """Another name of PORTABLE."""
 
 
 class PortableWorkflowError(Exception):
-    """What a portable error says: its message, the name of its class there, and what it carried."""
+    """An error out of a portable row: its message, the name of its class there, and what it carried.
+
+    Raised for what code in another language raised, and for exceptions that cannot be made here again. An
+    application may raise it itself, to choose what others read.
+    """
 
     def __init__(self, message: str, name: str, code: int | str | None = None, data: Any = None) -> None:
         super().__init__(message, name, code, data)

@@ -50,7 +50,10 @@ class Classes:
 
     @staticmethod
     def dbos_class(class_name: str | None = None) -> Callable[[ClassT], ClassT]:
-        """Make a class known whose methods are workflows, under its own name or `class_name`."""
+        """Make a class known whose methods are workflows, under its own name or `class_name`.
+
+        The name is what rows say, so keep it when the class is renamed.
+        """
 
         def decorate(cls: ClassT) -> ClassT:
             for workflow in registry.targets.add_class(cls, class_name or cls.__name__):
@@ -98,7 +101,11 @@ class Classes:
 
     @classmethod
     def set_authentication(cls, authenticated_user: str | None, authenticated_roles: list[str] | None) -> None:
-        """Let what runs in this context from now on run as a user with these roles; for middleware of servers."""
+        """Let what runs in this context from now on run as a user with these roles; for middleware of servers.
+
+        Workflows that are started there carry both, on queues too. None for both: nobody. It ends with a
+        surrounding DBOSContextEnsure.
+        """
         set_user(_identity(authenticated_user, authenticated_roles))
 
 
@@ -113,7 +120,7 @@ class DBOSContextEnsure(Block[Authentication]):
 
 
 class DBOSContextSetAuth(DBOSContextEnsure):
-    """Run the block as a user with these roles: workflows that are started inside carry them."""
+    """Run the block as a user with these roles: workflows that are started inside carry them, on queues too."""
 
     def __init__(self, user: str | None, roles: list[str] | None) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ class StatusReader(Protocol):
 
 
 class WorkflowHandle(Generic[R_co]):
-    """A workflow that was started, enqueued or retrieved."""
+    """A workflow that was started, enqueued or retrieved. Its attribute `workflow_id` is the workflow's ID."""
 
     def __init__(
         self, workflow_id: str, services: Services, reader: StatusReader, running: Future[Outcome] | None = None
@@ -64,7 +64,7 @@ class WorkflowHandle(Generic[R_co]):
 
 
 class WorkflowHandleAsync(Generic[R_co]):
-    """The handle that coroutines use."""
+    """The handle that coroutines use: as WorkflowHandle, to be awaited."""
 
     def __init__(
         self,

@@ -87,7 +87,7 @@ class LimitsOfQueue:
 
     @property
     def limiter(self) -> QueueRateLimit | None:
-        """How many start in a period; None: no bound."""
+        """How many start in any period of so many seconds, over all processes; None: no bound."""
         limits = self._limits()
         return _limiter(limits.rate_limit, limits.rate_period_seconds)
 
@@ -145,7 +145,7 @@ class LimitsOfQueue:
 
     @property
     def partition_limiter(self) -> QueueRateLimit | None:
-        """How many of each partition start in a period; None: no bound."""
+        """How many of each partition start in any period of so many seconds; None: no bound."""
         limits = self._limits()
         return _limiter(limits.partition_rate_limit, limits.partition_rate_period_seconds)
 
@@ -165,7 +165,7 @@ class LimitsOfQueue:
 
     @property
     def polling_interval_sec(self) -> float:
-        """How often workers look for what was not announced."""
+        """How many seconds pass between two looks of a worker for what was not announced; a second at most."""
         return self._limits().polling_interval_seconds
 
     async def get_polling_interval_sec_async(self) -> float:

@@ -16,12 +16,19 @@ class WorkflowStatusString(StrEnum):
     """The text in the column `status`."""
 
     PENDING = "PENDING"
+    """It runs, or its process died and it will be recovered."""
     SUCCESS = "SUCCESS"
+    """It returned."""
     ERROR = "ERROR"
+    """It raised."""
     MAX_RECOVERY_ATTEMPTS_EXCEEDED = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
+    """It is a dead letter: it was begun more often than its decorator allows."""
     CANCELLED = "CANCELLED"
+    """It was cancelled, or its time was over; it can be resumed."""
     ENQUEUED = "ENQUEUED"
+    """It waits on a queue."""
     DELAYED = "DELAYED"
+    """It waits for its time, then on a queue."""
 
     @property
     def active(self) -> bool:
