@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 from dbos.config.observability import OtlpOptions
 from dbos.observability.attributes import AttributeNames
+from dbos.observability.logs import gate
 from dbos.observability.otlp import Exports
 from dbos.observability.otlp_logs import OtlpHandler
 from dbos.observability.tracing import OpenTelemetryTracing, get_tracer
@@ -26,10 +25,9 @@ class OpenTelemetry:
         self.tracing = OpenTelemetryTracing(
             get_tracer(package_version), options, names, known if application_id else process
         )
-        self._handler = OtlpHandler(log_level, options, names, known)
-        logging.getLogger("dbos").addHandler(self._handler)
+        gate.sender = OtlpHandler(log_level, options, names, known)
 
     def close(self) -> None:
         """Send what is left, for a bounded time. Idempotent."""
-        logging.getLogger("dbos").removeHandler(self._handler)
+        gate.sender = None
         self._exports.close()
