@@ -95,7 +95,7 @@ class DBOSRecoveryError(DBOSException):
 
     def __init__(self, workflow_id: str, message: str | None = None) -> None:
         super().__init__(f"Workflow {workflow_id} could not be recovered: {message}", DBOSErrorCode.RecoveryError)
-        self.workflow_id, self._arguments = workflow_id, (workflow_id, message)
+        self.workflow_id, self.detail, self._arguments = workflow_id, message, (workflow_id, message)
 
 
 class DBOSInitializationError(DBOSException):
@@ -103,7 +103,7 @@ class DBOSInitializationError(DBOSException):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, DBOSErrorCode.InitializationError)
-        self._arguments = (message,)
+        self.detail, self._arguments = message, (message,)
 
 
 class DBOSWorkflowFunctionNotFoundError(DBOSException):
@@ -113,7 +113,7 @@ class DBOSWorkflowFunctionNotFoundError(DBOSException):
         super().__init__(
             f"Workflow {workflow_id} cannot be run here: {message}", DBOSErrorCode.WorkflowFunctionNotFound
         )
-        self.workflow_id, self._arguments = workflow_id, (workflow_id, message)
+        self.workflow_id, self.detail, self._arguments = workflow_id, message, (workflow_id, message)
 
 
 class DBOSNonExistentWorkflowError(DBOSException):
@@ -165,7 +165,7 @@ class DBOSConflictingWorkflowError(DBOSException):
             f"Workflow ID {workflow_id} is in use by another workflow: {message}",
             DBOSErrorCode.ConflictingWorkflowError,
         )
-        self.workflow_id, self._arguments = workflow_id, (workflow_id, message)
+        self.workflow_id, self.detail, self._arguments = workflow_id, message, (workflow_id, message)
 
 
 class DBOSUnexpectedStepError(DBOSException):
@@ -177,7 +177,7 @@ class DBOSUnexpectedStepError(DBOSException):
             "a workflow must call the same steps in the same order each time",
             DBOSErrorCode.UnexpectedStep,
         )
-        self._arguments = (workflow_id, step_id, expected_name, recorded_name)
+        self.inputs = self._arguments = (workflow_id, step_id, expected_name, recorded_name)
 
 
 class DBOSQueueDeduplicatedError(DBOSException):
@@ -257,7 +257,8 @@ class DBOSStepNondeterminismError(DBOSException):
             f"Workflow {workflow_id} ran step {step_id} where another outcome is recorded",
             DBOSErrorCode.StepNondeterminism,
         )
-        self.workflow_id, self.step_id, self._arguments = workflow_id, step_id, (workflow_id, step_id)
+        self.workflow_id, self.step_id = workflow_id, step_id
+        self.inputs = self._arguments = (workflow_id, step_id)
 
 
 class DBOSQueryTimeoutError(DBOSException):
@@ -265,7 +266,7 @@ class DBOSQueryTimeoutError(DBOSException):
 
     def __init__(self, timeout_seconds: float) -> None:
         super().__init__(f"The query took longer than {timeout_seconds} s", DBOSErrorCode.QueryTimeout)
-        self._arguments = (timeout_seconds,)
+        self.timeout_seconds, self._arguments = timeout_seconds, (timeout_seconds,)
 
 
 class DBOSStepTimeoutError(DBOSException):
@@ -285,7 +286,7 @@ class DBOSPatchNondeterminismError(DBOSException):
 
     def __init__(self, workflow_id: str, patch_name: str, details: str) -> None:
         super().__init__(f"Workflow {workflow_id} met patch {patch_name}: {details}", DBOSErrorCode.PatchNondeterminism)
-        self._arguments = (workflow_id, patch_name, details)
+        self.inputs = self._arguments = (workflow_id, patch_name, details)
 
 
 def is_workflow_id_in_use_error(e: BaseException) -> bool:

@@ -36,6 +36,7 @@ from dbos.api.transactions import Transactions, current_session
 from dbos.api.versions import Versions
 from dbos.api.wsgi import join_wsgi
 from dbos.config.keys import DBOSConfig
+from dbos.config.vendor import note_vendor_keys
 from dbos.engine.context import current_execution, current_step, current_user
 from dbos.store.user_database import UserSession
 
@@ -63,6 +64,11 @@ class _ContextAttributes(type):
     def tracer(cls) -> Any:
         """The OpenTelemetry tracer of this application, for spans of your own; they are forgotten where none is."""
         return current_tracer()
+
+    @property
+    def shard_key(cls) -> None:
+        """None: sharded system databases are not supported."""
+        return
 
     @property
     def workflow_id(cls) -> str | None:
@@ -142,16 +148,25 @@ class DBOS(
     _instance: DBOS | None = None
     _application: Application
 
-    def __new__(cls, *, config: DBOSConfig | None = None, fastapi: Any = None, flask: Any = None) -> DBOS:
+    def __new__(
+        cls,
+        *,
+        config: DBOSConfig | None = None,
+        fastapi: Any = None,
+        flask: Any = None,
+        conductor_url: str | None = None,
+        conductor_key: str | None = None,
+    ) -> DBOS:
         """Configure the process's application; what the configuration leaves out may stand in `dbos-config.yaml`.
 
         A FastAPI application that is given launches DBOS when it has started and destroys it before it stops; a
         Flask application launches it with its first request. A request's header `dbos-idempotency-key` is the ID of
         the first workflow that it starts, who authenticates does so for that request, and a missing role is
-        answered with 403.
+        answered with 403. `conductor_url` and `conductor_key` do nothing here, and a warning says so.
 
         Raises DBOSInitializationError naming a setting that cannot be, and TypeError for what is no such application.
         """
+        note_vendor_keys({"conductor_url": conductor_url, "conductor_key": conductor_key})
         application = configure({} if config is None else config)
         if fastapi is not None:
             join_asgi(fastapi, launch=cls.launch, destroy=cls.destroy)

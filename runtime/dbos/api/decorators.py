@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -9,6 +10,7 @@ from dbos._serialization import WorkflowSerializationFormat
 from dbos.api.calls import is_coroutine_function, wrap_step, wrap_workflow
 from dbos.api.classes import take_required_roles
 from dbos.api.runtime import registry
+from dbos.config.vendor import note_vendor_keys
 from dbos.core.retry import RetryPolicy
 from dbos.engine.places import check_format
 from dbos.engine.registry import (
@@ -20,6 +22,8 @@ from dbos.engine.registry import (
 from dbos.serialization.encoding import PORTABLE_JSON, PY_PICKLE
 from dbos.serialization.validation import ValidateArgs, make_pydantic_args_validator, pydantic_args_validator
 
+logger = logging.getLogger("dbos")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -28,12 +32,25 @@ class Decorators:
     """The decorators of DBOS."""
 
     @staticmethod
+    def alert_handler(func: Callable[P, R]) -> Callable[P, R]:
+        """Give a function back as it is: alerts come from DBOS Conductor, which this package does not offer.
+
+        Nothing calls it, and a warning says so. Alerts of this package are rules of Prometheus.
+        """
+        logger.warning(
+            "DBOS.alert_handler: %s is never called; alerts come from DBOS Conductor, not offered here",
+            func.__qualname__,
+        )
+        return func
+
+    @staticmethod
     def workflow(
         *,
         name: str | None = None,
         max_recovery_attempts: int | None = DEFAULT_MAX_RECOVERY_ATTEMPTS,
         serialization_type: WorkflowSerializationFormat | None = None,
         validate_args: ValidateArgs | None = None,
+        auto_upgrade: Any = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Make a function a workflow: durable, and resumed after its last step when its process dies.
 
@@ -43,8 +60,10 @@ class Decorators:
 
         `serialization_type` is the format of its arguments and outcome: PORTABLE for every language, NATIVE for
         Python. `validate_args(args, kwargs)` gives the arguments of a run that comes from a queue, or raises:
-        then the run ends in ERROR. `pydantic_args_validator` makes one from the annotations.
+        then the run ends in ERROR. `pydantic_args_validator` makes one from the annotations. `auto_upgrade` belongs to
+        a product of the vendor: it does nothing here, and a warning says so.
         """
+        note_vendor_keys({"auto_upgrade": auto_upgrade})
         _check_attempts(max_recovery_attempts)
         serialization = _format_of(check_format(serialization_type))
 

@@ -33,6 +33,9 @@ class StatusReader(Protocol):
 class WorkflowHandle(Generic[R_co]):
     """A workflow that was started, enqueued or retrieved. Its attribute `workflow_id` is the workflow's ID."""
 
+    workflow_id: str
+    """The workflow's ID."""
+
     def __init__(
         self, workflow_id: str, services: Services, reader: StatusReader, running: Future[Outcome] | None = None
     ) -> None:
@@ -65,6 +68,9 @@ class WorkflowHandle(Generic[R_co]):
 
 class WorkflowHandleAsync(Generic[R_co]):
     """The handle that coroutines use: as WorkflowHandle, to be awaited."""
+
+    workflow_id: str
+    """The workflow's ID."""
 
     def __init__(
         self,

@@ -121,6 +121,13 @@ class SetWorkflowID(Block[PendingId | None]):
         return PendingId(self._workflow_id, reuse=self._policy)
 
 
+class SetShardKey:
+    """A block of the vendor's sharded databases, which are not supported: making one raises DBOSException."""
+
+    def __init__(self, shard_key: str) -> None:
+        raise DBOSException(f"SetShardKey({shard_key!r}): sharded system databases are not supported")
+
+
 class SetWorkflowTimeout(Block[Timeout | None]):
     """Give every workflow that is started or enqueued in the block this many seconds, from its start to its end.
 

@@ -300,9 +300,14 @@ def open_database(settings: Settings, *, schema: str | None = None) -> SystemDat
                 engine=options.engine,
                 schema=schema or options.schema,
                 use_listen_notify=options.use_listen_notify,
+                create=options.create,
                 query_timeout_seconds=options.query_timeout_seconds,
+                polling_concurrency=options.polling_concurrency,
                 pool=PoolSettings(
-                    size=options.pool_size, engine_options=options.engine_options, prepared=options.use_listen_notify
+                    size=options.pool_size,
+                    idle_transaction_timeout_seconds=options.idle_transaction_seconds,
+                    engine_options=options.engine_options,
+                    prepared=options.use_listen_notify,
                 ),
             )
         )

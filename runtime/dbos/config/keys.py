@@ -33,6 +33,14 @@ class DBOSConfig(TypedDict, total=False):
     """The PostgreSQL schema of the system tables. Default: `dbos`."""
     sys_db_pool_size: int | None
     """Most connections to the system database, at least 4. Default: `20`."""
+    sys_db_polling_concurrency: int | None
+    """How many of those who wait for a result, a message, an event or a stream may look into the database at once.
+    Default: half of `sys_db_pool_size`."""
+    sys_db_idle_transaction_timeout_sec: float | None
+    """After how many seconds the server ends a transaction that idles; 0: never. Default: `60.0`."""
+    run_migrations: bool | None
+    """Whether the system database and its tables are created when they are absent; False: such a database is refused,
+    for a process whose role may not create any. Default: `True`."""
     db_engine_kwargs: dict[str, Any] | None
     """Passed to `sqlalchemy.create_engine` for the system database. Default: `{}`."""
     use_listen_notify: bool | None

@@ -29,8 +29,16 @@ class DatabaseOptions:
     engine_options: dict[str, Any] = field(default_factory=dict)
     use_listen_notify: bool = True
     query_timeout_seconds: float = 30.0
+    idle_transaction_seconds: float = 60.0
+    """After this time the server ends a transaction that idles; 0: never."""
+    polling_concurrency: int | None = None
+    """How many of those who wait may look at once; None: half as many as there are connections."""
+    create: bool = True
+    """Whether what is missing is created; without, it is refused."""
 
     def __post_init__(self) -> None:
+        if self.polling_concurrency is not None and self.polling_concurrency < 1:
+            raise refuse("sys_db_polling_concurrency", self.polling_concurrency, expected="at least 1")
         if self.pool_size < 4:
             raise refuse("sys_db_pool_size", self.pool_size, expected="at least 4")
         if not self.schema.strip():

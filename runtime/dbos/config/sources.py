@@ -17,6 +17,7 @@ from dbos.config.recovery import parse_recovery
 from dbos.config.refusal import refuse
 from dbos.config.retention import parse_retention
 from dbos.config.settings import AdminOptions, DatabaseOptions, MetricsOptions, NotificationOptions, Settings
+from dbos.config.vendor import VENDOR_KEYS, note_vendor_keys
 
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
@@ -45,6 +46,7 @@ def load_settings(
     if not isinstance(config, Mapping):
         raise DBOSInitializationError(f"config: expected a DBOSConfig dictionary, got {type(config).__name__}")
     config, unknown = _with_file(config, file or ConfigFile(), environment, database_url)
+    note_vendor_keys(config)
     if unknown:
         logger.warning("Configuration keys that this release does not know are ignored: %s", ", ".join(unknown))
     if _take(config, "name", str) is None:
@@ -69,6 +71,9 @@ def load_settings(
             engine_options=dict(_take(config, "db_engine_kwargs", dict) or {}),
             use_listen_notify=_or(_take(config, "use_listen_notify", bool), default=True),
             query_timeout_seconds=_or(_seconds(config, "observability_query_timeout_sec"), 30.0),
+            idle_transaction_seconds=_or(_seconds(config, "sys_db_idle_transaction_timeout_sec"), 60.0),
+            polling_concurrency=_take(config, "sys_db_polling_concurrency", int),
+            create=_or(_take(config, "run_migrations", bool), default=True),
         ),
         executor_id=_take(config, "executor_id", str) or environment.get("DBOS__VMID") or "local",
         application_version=_take(config, "application_version", str)
@@ -107,7 +112,7 @@ def _with_file(
     config: Mapping[str, Any], file: ConfigFile, environment: Mapping[str, str], database_url: str | None
 ) -> tuple[Mapping[str, Any], list[str]]:
     """The configuration with what only the file says, and the keys that nobody knows."""
-    known = set(DBOSConfig.__annotations__)
+    known = {*DBOSConfig.__annotations__, *VENDOR_KEYS}
     unknown = {*set(config) - known, *set(file.settings) - known, *file.unknown}
     said = {key for key, value in config.items() if value is not None}
     said |= {key for key, variable in _VARIABLES.items() if environment.get(variable)}

@@ -48,13 +48,13 @@ class DefaultSerializer(Serializer):
 class DBOSPortableJSONSerializer(Serializer):
     """JSON as every DBOS SDK reads and writes it: text, numbers, lists, dictionaries; times become text."""
 
-    def serialize(self, data: Any) -> str:
+    def serialize(self, value: Any) -> str:
         """As Serializer. Raises TypeError for a value that JSON has no form for."""
-        return encoding.encode_value(data, encoding.PORTABLE_JSON)
+        return encoding.encode_value(value, encoding.PORTABLE_JSON)
 
-    def deserialize(self, serialized_data: str) -> Any:
+    def deserialize(self, text: str) -> Any:
         """As Serializer."""
-        return decoding.decode_value(serialized_data, encoding.PORTABLE_JSON)
+        return decoding.decode_value(text, encoding.PORTABLE_JSON)
 
     def name(self) -> str:
         """As Serializer."""

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine
 
 from dbos._error import DBOSInitializationError
 from dbos.config.sources import load_settings
+from dbos.config.vendor import VENDOR_KEYS
 
 
 def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
@@ -118,6 +119,11 @@ def test_unknown_keys_are_named_and_ignored(caplog: pytest.LogCaptureFixture) ->
         ({"system_database_url": 5}, "system_database_url: expected a value of type str"),
         ({"metrics_port": 65536}, "metrics_port: expected a port from 0 to 65535"),
         ({"metrics_port": -1}, "metrics_port: expected a port"),
+        ({"sys_db_polling_concurrency": 0}, "sys_db_polling_concurrency: expected at least 1, got 0"),
+        ({"sys_db_polling_concurrency": 1.5}, "sys_db_polling_concurrency: expected a value of type int"),
+        ({"sys_db_idle_transaction_timeout_sec": "1"}, "sys_db_idle_transaction_timeout_sec: expected a number of sec"),
+        ({"run_migrations": "no"}, "run_migrations: expected a value of type bool"),
+        ({"sharding": True}, "sharding: expected False: sharded system databases are not supported, got True"),
     ],
 )
 def test_settings_that_cannot_be_are_named_with_what_was_expected(config: dict[str, Any], said: str | None) -> None:
@@ -138,3 +144,21 @@ def test_a_configuration_is_a_dictionary(config: Any) -> None:
 def test_a_port_of_the_environment_that_cannot_be_is_named(port: str) -> None:
     with pytest.raises(DBOSInitializationError, match=f"expected a port from 0 to 65535, got '?{port}"):
         load_settings({"name": "orders"}, {"DBOS_METRICS_PORT": port})
+
+
+def test_settings_of_connections_are_taken() -> None:
+    given = {"sys_db_polling_concurrency": 3, "sys_db_idle_transaction_timeout_sec": 0, "run_migrations": False}
+    database = load_settings({"name": "orders", **given}, {}).database
+    assert (database.polling_concurrency, database.idle_transaction_seconds, database.create) == (3, 0.0, False)
+    left = load_settings({"name": "orders"}, {}).database
+    assert (left.polling_concurrency, left.idle_transaction_seconds, left.create) == (None, 60.0, True)
+
+
+def test_keys_of_other_products_are_named_and_do_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    given = {"conductor_key": "secret", "conductor_url": "wss://host", "auto_upgrade": True, "sharding": False}
+    with caplog.at_level(logging.WARNING, "dbos"):
+        load_settings({"name": "orders", **given}, {})
+        load_settings({"name": "orders", **dict.fromkeys(VENDOR_KEYS)}, {})
+    (warning,) = caplog.messages
+    assert warning.startswith("auto_upgrade, conductor_key, conductor_url: of DBOS Conductor and dbos-enterprise")
+    assert "secret" not in warning
