@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import re
 from collections.abc import Iterable, Iterator
 
@@ -31,13 +32,13 @@ def configuration_row(field: Field) -> tuple[str, str, str, str]:
     if default is None:
         raise ValueError(f"{KEYS}.{field.name}: expected a docstring that ends in 'Default: ….', got {field.text!r}")
     kind = field.type.removesuffix(" | None")
-    return f"`{field.name}`", f"`{kind}`", default["default"], field.text[: default.start()]
+    return f"`{field.name}`", _code(kind), default["default"], field.text[: default.start()]
 
 
 def fields_of(path: str) -> str:
     """The fields of a class: type and meaning."""
     return _table(
-        ("field", "type", "meaning"), ((f"`{each.name}`", f"`{_bare(each.type)}`", each.text) for each in fields(path))
+        ("field", "type", "meaning"), ((f"`{each.name}`", _code(_bare(each.type)), each.text) for each in fields(path))
     )
 
 
@@ -79,7 +80,7 @@ def _command(path: str, command: click.Command) -> str:
 
 def _spelling(option: click.Option) -> str:
     value = "" if option.is_flag else f" {option.make_metavar(click.Context(click.Command('')))}"
-    return ", ".join(f"`{name}{value}`" for name in [*option.opts, *option.secondary_opts])
+    return ", ".join(_code(f"{name}{value}") for name in [*option.opts, *option.secondary_opts])
 
 
 def _variable(option: click.Option) -> str:
@@ -119,6 +120,11 @@ def _bare(annotation: str) -> str:
     return re.sub(r"^(?:Required|NotRequired)\[(.*)\]$", r"\1", annotation)
 
 
+def _code(text: str) -> str:
+    """Text as code in a table, where markdown ends a cell at each bar."""
+    return f"`{text}`" if "|" not in text else f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
+
+
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [heads, tuple("---" for _ in heads), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(cell.replace("|", "&#124;") for cell in line) + " |" for line in lines) + "\n"
