@@ -23,8 +23,8 @@ from dbos.core.retry import reconnect_delay
 from dbos.engine.context import Execution, StepScope, current_step
 from dbos.engine.plan import Invoke, Plan, Wait
 from dbos.engine.services import Services, epoch_ms
-from dbos.engine.steps import ensure_owned, new_step, record_checkpoint, replay
 from dbos.engine.spans import step_span
+from dbos.engine.steps import ensure_owned, new_step, record_checkpoint, replay
 from dbos.serialization.decoding import decode_error, decode_value
 from dbos.serialization.encoding import encode_value
 from dbos.serialization.failures import encode_failure
@@ -38,6 +38,7 @@ from dbos.store.checkpoints import (
     is_conflict,
     is_lost,
     is_usable,
+    kept_open,
 )
 from dbos.store.database import SystemDatabase
 from dbos.store.user_database import Janitor, UserDatabase, known_databases
@@ -326,7 +327,8 @@ def _call(
     database = transaction.database
     token = _sessions.set({**_sessions.get(), database: session})
     try:
-        outcome: Outcome = yield Invoke(transaction.function, args, kwargs)
+        with kept_open(session):
+            outcome: Outcome = yield Invoke(transaction.function, args, kwargs)
     finally:
         _sessions.reset(token)
     error = outcome.error

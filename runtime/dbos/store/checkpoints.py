@@ -6,12 +6,14 @@ What takes a session is plain code on it; an asynchronous session runs it by `ru
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, bindparam, inspect, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 
 from dbos._error import DBOSInitializationError
 from dbos.store.catalog import Catalog, quote_identifier
@@ -183,6 +185,35 @@ def begin_immediate(connection: Connection) -> None:
 def commit(session: Session) -> None:
     """Send what the session holds back, and commit."""
     session.commit()
+
+
+@contextmanager
+def kept_open(session: Any) -> Generator[None]:
+    """While a function of the user has the session: commit() and rollback() raise InvalidRequestError.
+
+    A transaction that ended early would be recorded apart from what it did.
+    """
+
+    def refusing(name: str) -> Callable[[], Any]:
+        def refuse() -> None:
+            raise InvalidRequestError(
+                f"{name}() of the session: the transaction ends with its function, which returns to commit and "
+                "raises to roll back; nothing was done"
+            )
+
+        async def refuse_on_loop() -> None:
+            refuse()
+
+        return refuse_on_loop if iscoroutinefunction(getattr(type(session), name)) else refuse
+
+    names = ("commit", "rollback")
+    for name in names:
+        setattr(session, name, refusing(name))
+    try:
+        yield
+    finally:
+        for name in names:
+            delattr(session, name)
 
 
 def flush(session: Session) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import InvalidRequestError
 
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SetWorkflowID, SQLAlchemyDatasource
 from dbos._error import DBOSException, DBOSInitializationError
@@ -193,6 +194,31 @@ def test_conflicts_with_other_transactions_are_tried_again(user_url: str, launch
 
     assert sorted(handle.get_result() for handle in handles) == list(range(12))
     assert _accounts(user) == {"ada": 12}
+
+
+def test_a_session_ends_with_its_transaction_only(site: Site, launch: Launch, user: Bystander) -> None:
+    source, insert = site.source, {"owner": "ada", "cents": 5}
+    if site.is_async:
+
+        @source.transaction(name="early")
+        async def early_on_loop() -> None:
+            await source.sql_session().execute(INSERT, insert)
+            await source.sql_session().commit()
+
+        early: Callable[..., Any] = early_on_loop
+    else:
+
+        @source.transaction(name="early")
+        def early_in_thread() -> None:
+            source.sql_session().execute(INSERT, insert)
+            source.sql_session().commit()
+
+        early = early_in_thread
+    launch()
+
+    with pytest.raises(InvalidRequestError, match="ends with its function"):
+        site.call(early)
+    assert _accounts(user) == {}
 
 
 def test_a_transaction_inside_a_transaction_is_a_part_of_it(user_url: str, launch: Launch, user: Bystander) -> None:
