@@ -54,7 +54,8 @@ trace.set_tracer_provider(TracerProvider())
 with DBOSClient(system_database_url=sys.argv[1]) as client:
     with trace.get_tracer("shop").start_as_current_span("checkout") as span, PropagateOtelContext():
         client.enqueue({"workflow_name": "order", "queue_name": "work", "workflow_id": "P"})
-    print(trace.format_trace_id(span.get_span_context().trace_id), trace.format_span_id(span.get_span_context().span_id))
+    place = span.get_span_context()
+    print(trace.format_trace_id(place.trace_id), trace.format_span_id(place.span_id))
 """
 
 OWN_PROVIDER = """
