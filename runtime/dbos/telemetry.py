@@ -20,6 +20,11 @@ class WorkflowStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowLeft:
+    """An execution that was not on a queue (its WorkflowStarted has no `waited_seconds`) no longer runs here."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowEnded:
     """An execution of this process ended; `error` names the class of the exception that failed it."""
 
@@ -73,6 +78,7 @@ class ScheduleFired:
 
 Event: TypeAlias = (
     WorkflowStarted
+    | WorkflowLeft
     | WorkflowEnded
     | StepEnded
     | WorkflowsRecovered

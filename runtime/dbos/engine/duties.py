@@ -15,7 +15,7 @@ class Duties:
     def __init__(self, database: SystemDatabase, application: str) -> None:
         self._database = database
         self._application = application
-        self._holder = new_uuid()
+        self.holder = new_uuid()
         self._asked = False
 
     def hold(self, duty: str, *, seconds: float, patient: bool = True) -> bool:
@@ -34,7 +34,7 @@ class Duties:
                 system_schema=self._database.schema,
                 application=self._application,
                 duty=duty,
-                holder=self._holder,
+                holder=self.holder,
                 seconds=seconds,
             )
         )
@@ -48,6 +48,6 @@ class Duties:
                     drop_duties,
                     system_schema=self._database.schema,
                     application=self._application,
-                    holder=self._holder,
+                    holder=self.holder,
                 )
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 
 from dbos._error import DBOSInitializationError
 from dbos.config.settings import Settings
@@ -19,6 +20,7 @@ from dbos.engine.retention import RETENTION_DUTY, Retention
 from dbos.engine.scheduler import Scheduler
 from dbos.engine.services import Services, epoch_ms, new_uuid
 from dbos.engine.wakeups import make_listener
+from dbos.store.depths import forget_refusals, record_refusals
 from dbos.store.dequeue import recover_workflows
 from dbos.store.queues import register_queue
 from dbos.store.rows import ClaimedWorkflow
@@ -30,6 +32,8 @@ logger = logging.getLogger("dbos")
 STALE_POLL_SECONDS = 15.0
 STOP_SECONDS = 2.0
 """How long a claim that hangs may hold up the end."""
+REFUSAL_SECONDS = 30.0
+"""How much longer than its pause it is told that a process lacks a function: it may be handed it again, or is gone."""
 
 
 class Engine:
@@ -49,7 +53,9 @@ class Engine:
             unstored=self.kafka.queues,
         )
         self.executor.on_end = self._ended
-        self.executor.on_unknown = self.queues.skip
+        self.executor.on_unknown = self._refused
+        self._refuses = False
+        """Whether others were told that a function is not here."""
         self.duties = Duties(services.database, services.claimant.application)
         self.retention = (
             None
@@ -179,12 +185,35 @@ class Engine:
         self.services.database.close()
         self.services.signals.ring_all()  # who waits finds the database closed, and ends
 
+    def _refused(self, key: str) -> None:
+        """A function is not here: leave its workflows to other processes, and tell everybody."""
+        pause = self.queues.skip(key)
+        if not self.services.database.has_runtime_tables:
+            return
+        self._refuses = True
+        try:
+            self.services.database.run(
+                partial(
+                    record_refusals, [key], process=self.duties.holder, seconds=pause + REFUSAL_SECONDS, **self._place
+                )
+            )
+        except Exception as error:  # noqa: BLE001 -- that it is told is worth less than that its workflows are put back
+            logger.warning("That a function is missing here could not be told to others: %s", error)
+
+    @property
+    def _place(self) -> dict[str, str]:
+        services = self.services
+        return {"system_schema": services.database.schema, "application": services.claimant.application}
+
     def _give_up_duties(self) -> None:
         """Let another process have at once what this one did for the application."""
         if self.retention is not None:
             self.retention.stop(within=STOP_SECONDS)
         try:
             self.duties.drop()
+            if self._refuses:
+                self._refuses = False
+                self.services.database.attempt(partial(forget_refusals, process=self.duties.holder, **self._place))
         except Exception as error:  # noqa: BLE001 -- the process ends all the same
             logger.info("Duties pass on to other processes only when their time ends: %s", error)
 

@@ -36,7 +36,7 @@ from dbos.store.dialects.errors import is_conflict, is_connection_lost
 from dbos.store.operation import DatabaseClosedError
 from dbos.store.rows import OutcomeRecord
 from dbos.store.steps import load_steps
-from dbos.telemetry import WorkflowEnded, WorkflowStarted
+from dbos.telemetry import WorkflowEnded, WorkflowLeft, WorkflowStarted
 
 logger = logging.getLogger("dbos")
 
@@ -49,18 +49,21 @@ def execute(services: Services, call: Call, execution: Execution, *, contain: bo
     An execution that lost its workflow (cancelled, resumed or recovered meanwhile) records nothing: it
     waits for the outcome that whoever owns the workflow records.
     """
-    record, outcome = yield from run_function(services, call, execution, contain=contain)
-    if record is not None:
-        try:
-            written = yield Write(record)
-        except Exception as error:
-            if not is_refused(error):
-                raise
-            record, outcome = unstorable(execution, error)
-            written = yield Write(record)
-        if written:
-            note_end(services, execution, record, outcome)
-            return outcome
+    try:
+        record, outcome = yield from run_function(services, call, execution, contain=contain)
+        if record is not None:
+            try:
+                written = yield Write(record)
+            except Exception as error:
+                if not is_refused(error):
+                    raise
+                record, outcome = unstorable(execution, error)
+                written = yield Write(record)
+            if written:
+                note_end(services, execution, record, outcome)
+                return outcome
+    finally:
+        services.telemetry.emit(WorkflowLeft())
     return (yield from await_outcome(services.signals, execution.workflow_id, poll_seconds=1.0))
 
 

@@ -124,14 +124,20 @@ class QueueWorker:
                 self._hot.add(queue)
                 self._wake.notify()
 
-    def skip(self, key: str) -> None:
-        """Leave workflows of a function to other processes for a while, longer each time."""
+    def skip(self, key: str) -> float:
+        """Leave workflows of a function to other processes for a while, longer each time; how many seconds."""
         first, longest = UNKNOWN_BACKOFF_SECONDS
         forgotten = time.monotonic() - longest
         self._skipped = {known: skipped for known, skipped in self._skipped.items() if skipped[0] > forgotten}
         _, before = self._skipped.get(key, (0.0, 0.0))
         pause = min(max(first, before * 2), longest)
         self._skipped[key] = (time.monotonic() + pause, pause)
+        return pause
+
+    @property
+    def unstored(self) -> list[str]:
+        """The queues that have no row and are always served."""
+        return list(self._unstored)
 
     def shares_limits(self, queue: str) -> bool:
         """Whether other executors wait for slots that end here."""

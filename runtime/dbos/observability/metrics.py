@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from dbos.engine.engine import Engine
-from dbos.store.operation import Row
-from dbos.store.queues import load_depths
+from dbos.observability.depths import QueueDepths
+from dbos.observability.labels import BoundedLabel
+from dbos.store.depths import QueueDepth, load_depths
 from dbos.telemetry import (
     Event,
     ScheduleFired,
     StepEnded,
     WorkflowEnded,
+    WorkflowLeft,
+    WorkflowsDeleted,
     WorkflowsRecovered,
     WorkflowStarted,
     WorkflowUndispatchable,
 )
 
-logger = logging.getLogger("dbos")
-
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600)
-DEPTH_TTL_SECONDS = 5.0
-"""Scrapes within this time share one reading of the queues."""
+DEPTHS_DUTY = "depths"
+MOST_NAMES = 1000
+"""How many workflows, steps, queues and schedules are told apart, each; the others are counted together."""
+MOST_ERRORS = 200
 
 
 class RuntimeMetrics:
@@ -60,7 +62,12 @@ class RuntimeMetrics:
             "dbos_step_duration_seconds", "A step with all its attempts", ("step",), buckets=SECONDS, registry=own
         )
         self._retries = Counter("dbos_step_retries", "Attempts after the first", ("step",), registry=own)
-        self._recoveries = Counter("dbos_recoveries", "Workflows made runnable again at launch", registry=own)
+        self._recoveries = Counter(
+            "dbos_recoveries", "Workflows of lost processes that this one made runnable again", registry=own
+        )
+        self._deleted = Counter(
+            "dbos_retention_deleted_workflows", "Workflows that ended and were deleted by this process", registry=own
+        )
         self._undispatchable = Counter(
             "dbos_undispatchable",
             "Claimed, and could not begin here",
@@ -78,81 +85,87 @@ class RuntimeMetrics:
         Gauge("dbos_executor_info", "This process", ("executor", "application", "version"), registry=own).labels(
             claimant.executor_id, claimant.application, claimant.version
         ).set(1)
-        self.registry.register(_QueueCollector(engine))
+        self._workflow, self._step, self._queue, self._schedule = (BoundedLabel(MOST_NAMES) for _ in range(4))
+        self._error = BoundedLabel(MOST_ERRORS)
+        self._direct = 0
+        self._direct_lock = threading.Lock()
+        own.register(_Running(engine, lambda: self._direct))
+        own.register(_depths_of(engine))
 
     def observe(self, event: Event) -> None:
         """Count an event of the engine."""
         match event:
             case WorkflowStarted(workflow, queue, waited):
-                self._started.labels(workflow, queue).inc()
-                if waited is not None:
-                    self._waited.labels(queue).observe(waited)
+                self._started.labels(self._workflow(workflow), self._queue(queue)).inc()
+                if waited is None:
+                    self._count_direct(1)
+                else:
+                    self._waited.labels(self._queue(queue)).observe(waited)
+            case WorkflowLeft():
+                self._count_direct(-1)
             case WorkflowEnded(workflow, queue, status, seconds, error):
-                self._completed.labels(workflow, queue, status).inc()
-                self._duration.labels(workflow, queue).observe(seconds)
+                names = self._workflow(workflow), self._queue(queue)
+                self._completed.labels(*names, status).inc()
+                self._duration.labels(*names).observe(seconds)
                 if error is not None:
-                    self._failures.labels(workflow, queue, error).inc()
+                    self._failures.labels(*names, self._error(error)).inc()
             case StepEnded(step, outcome, seconds, retries):
-                self._steps.labels(step, outcome).inc()
-                self._step_duration.labels(step).observe(seconds)
+                name = self._step(step)
+                self._steps.labels(name, outcome).inc()
+                self._step_duration.labels(name).observe(seconds)
                 if retries:
-                    self._retries.labels(step).inc(retries)
+                    self._retries.labels(name).inc(retries)
             case WorkflowsRecovered(count):
                 self._recoveries.inc(count)
+            case WorkflowsDeleted(count):
+                self._deleted.inc(count)
             case WorkflowUndispatchable(workflow, queue, cause):
-                self._undispatchable.labels(workflow, queue, cause).inc()
+                self._undispatchable.labels(self._workflow(workflow), self._queue(queue), cause).inc()
             case ScheduleFired(schedule, late_seconds):
-                self._lateness.labels(schedule).observe(late_seconds)
+                self._lateness.labels(self._schedule(schedule)).observe(late_seconds)
+
+    def _count_direct(self, change: int) -> None:
+        with self._direct_lock:
+            self._direct += change
 
 
-class _QueueCollector(Collector):
-    """Reads the depth of the queues when scraped. Counts stop at a bound, so a scrape stays cheap."""
+def _depths_of(engine: Engine) -> QueueDepths:
+    services = engine.services
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._lock = threading.Lock()
-        self._rows: list[Row] = []
-        self._read_at = float("-inf")
-
-    def describe(self) -> Iterator[Metric]:
-        """The names, without a look at the database."""
-        yield from self._families()
-
-    def collect(self) -> Iterator[Metric]:
-        """The depths, at most some seconds old; none while the database does not answer."""
-        depth, oldest, running = self._families()
-        for row in self._depths():
-            if row["status"] is not None:
-                depth.add_metric([row["name"], row["status"]], row["depth"])
-            if row["oldest_ms"] is not None:
-                oldest.add_metric([row["name"]], row["oldest_ms"] / 1000)
-        for queue, count in self._engine.queues.running.items():
-            running.add_metric([queue], count)
-        yield from (depth, oldest, running)
-
-    def _families(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
-        return (
-            GaugeMetricFamily(
-                "dbos_queue_depth",
-                "Workflows of a queue by status (all processes see the same; take the maximum)",
-                labels=("queue", "status"),
-            ),
-            GaugeMetricFamily(
-                "dbos_queue_oldest_enqueued_timestamp_seconds",
-                "When the oldest workflow that waits was enqueued",
-                labels=("queue",),
-            ),
-            GaugeMetricFamily("dbos_workflows_running", "Claimed workflows held here", labels=("queue",)),
+    def read() -> list[QueueDepth]:
+        database = services.database
+        return database.attempt(
+            partial(
+                load_depths,
+                services.claimant.application,
+                system_schema=database.schema,
+                refusals=database.has_runtime_tables,
+                served=engine.queues.unstored,
+            )
         )
 
-    def _depths(self) -> list[Row]:
-        services = self._engine.services
-        with self._lock:
-            if time.monotonic() - self._read_at > DEPTH_TTL_SECONDS:
-                try:
-                    self._rows = services.database.attempt(lambda: load_depths(services.claimant.application))
-                except Exception as error:  # noqa: BLE001 -- a scrape without depths tells more than none
-                    logger.warning("The depths of the queues could not be read for the metrics: %s", error)
-                    self._rows = []
-                self._read_at = time.monotonic()
-            return self._rows
+    return QueueDepths(read, lambda seconds: engine.duties.hold(DEPTHS_DUTY, seconds=seconds, patient=False))
+
+
+class _Running(Collector):
+    """What this process holds at the moment."""
+
+    def __init__(self, engine: Engine, direct: Callable[[], int]) -> None:
+        self._engine = engine
+        self._direct = direct
+
+    def describe(self) -> Iterator[Metric]:
+        """The name alone."""
+        yield self._family()
+
+    def collect(self) -> Iterator[Metric]:
+        """A sample for each queue of which something runs here; one without a queue's name for what is on none."""
+        family = self._family()
+        for queue, count in self._engine.queues.running.items():
+            family.add_metric([queue], count)
+        if direct := self._direct():
+            family.add_metric([""], direct)
+        yield family
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily("dbos_workflows_running", "Workflows that this process runs", labels=("queue",))

@@ -153,17 +153,3 @@ def _finite(seconds: float | None) -> float | None:
     except ValueError:
         return None
     return None if isnan(number) else min(max(number, 0.0), float(MAX_SECONDS))
-
-
-DEPTH_BOUND = 100_000
-"""Where counting the depth of a queue stops."""
-
-
-def load_depths(application: str) -> Operation[list[Row]]:
-    """Name, status, depth and (for ENQUEUED) the oldest time in ms of each queue, counted up to DEPTH_BOUND."""
-    return (
-        yield Statement(
-            "load_depths",
-            {"application": application, "internal_queue": INTERNAL_QUEUE, "bound": DEPTH_BOUND},
-        )
-    )

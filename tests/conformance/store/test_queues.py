@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from dbos.core.limits import QueueLimits
 from dbos.store.database import SystemDatabase
-from dbos.store.queues import Registration, load_depths, load_queue, load_queues, register_queue
+from dbos.store.queues import Registration, load_queue, load_queues, register_queue
 from support.store_records import a_running_workflow, a_workflow, opened, writing
 
 Sql = psycopg.Connection[dict[str, Any]]
@@ -161,22 +161,3 @@ def test_limits_that_nobody_can_ask_for_are_read_too(
     assert row is not None
     assert row.limits == limits
     assert row.limits.rate_period_ms is None
-
-
-def test_depths_count_what_waits_and_runs(database: SystemDatabase, sql: Sql) -> None:
-    _register(database, QueueLimits())
-    with writing(database) as writer:
-        for number in range(3):
-            writer.write(a_workflow(f"w{number}", priority=3 - number))
-        writer.write(a_running_workflow(queue_name="work"))
-        writer.write(a_workflow(application_name="shop"))
-        writer.write(a_workflow(status="DELAYED", delay_until_ms=1))
-    sql.execute("UPDATE dbos.workflow_status SET created_at = 5 WHERE workflow_uuid = 'w0'")
-    depths = {(row["name"], row["status"]): row for row in database.run(lambda: load_depths("orders"))}
-    assert {key: row["depth"] for key, row in depths.items()} == {
-        ("work", "ENQUEUED"): 3,
-        ("work", "PENDING"): 1,
-        ("_dbos_internal_queue", "ENQUEUED"): 0,
-        ("_dbos_internal_queue", "PENDING"): 0,
-    }
-    assert depths["work", "ENQUEUED"]["oldest_ms"] == 5

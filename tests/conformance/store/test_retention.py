@@ -67,7 +67,8 @@ def test_all_that_belongs_to_a_workflow_goes_with_it(database: SystemDatabase, s
     for workflow_id in ("old", "kept"):
         sql.execute("INSERT INTO dbos.workflow_events VALUES (%s, 'key', '1', 'portable_json')", [workflow_id])
         sql.execute(
-            "INSERT INTO dbos.workflow_events_history (workflow_uuid, function_id, key, value) VALUES (%s, 1, 'k', 'v')",
+            "INSERT INTO dbos.workflow_events_history (workflow_uuid, function_id, key, value)"
+            " VALUES (%s, 1, 'k', 'v')",
             [workflow_id],
         )
         sql.execute(
@@ -186,7 +187,7 @@ def test_rows_of_older_releases_go_by_their_creation(database: SystemDatabase, s
 
 
 def _cutoff(database: SystemDatabase, **rule: int | None) -> int | None:
-    given: dict[str, int | None] = {"max_age_ms": None, "keep": None} | rule
+    given = {"max_age_ms": None, "keep": None, **rule}
 
     def find() -> Operation[int | None]:
         return find_completion_cutoff("orders", **given)

@@ -20,7 +20,10 @@ from dbos.store.migrations.statements import split_statements
 logger = logging.getLogger("dbos")
 
 RUNTIME_SCHEMA = "dbos_runtime"
-RUNTIME_TABLES = ("executors", "duties", "layout")
+RUNTIME_TABLES = ("executors", "duties", "refusals", "layout")
+LAYOUT_TABLE = f"{RUNTIME_SCHEMA}_layout"
+"""On SQLite, the table of the version."""
+_ROOM = " WITH (fillfactor = 50)"
 _CREATE_LAYOUT = "CREATE TABLE {runtime}layout (version integer NOT NULL)"
 """The version of these tables: how many scripts were run. One row."""
 _NOT_ALLOWED = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
@@ -57,7 +60,33 @@ def runtime_grants(role: str) -> list[str]:
     return [
         f"GRANT USAGE ON SCHEMA {RUNTIME_SCHEMA} TO {grantee}",
         f"GRANT ALL PRIVILEGES ON ALL TABLES IN SCHEMA {RUNTIME_SCHEMA} TO {grantee}",
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA {RUNTIME_SCHEMA} GRANT ALL ON TABLES TO {grantee}",
     ]
+
+
+def runtime_script(*, sqlite: bool) -> str:
+    """Everything that creates these tables in an empty database, for administrators who run it themselves."""
+    prefix, rewritten = (f"{RUNTIME_SCHEMA}_", "") if sqlite else (f"{RUNTIME_SCHEMA}.", _ROOM)
+    texts = [script.replace("{runtime}", prefix).replace("{rewritten}", rewritten) for script in _scripts()]
+    schema = [] if sqlite else [f"CREATE SCHEMA {RUNTIME_SCHEMA};"]
+    layout = _CREATE_LAYOUT.replace("{runtime}", prefix)
+    version = f"INSERT INTO {prefix}layout (version) VALUES ({len(texts)});"  # noqa: S608 -- our own name
+    return "\n".join([*schema, f"{layout};", *texts, version])
+
+
+def forget_system_schema(driver: psycopg.Connection[Any], schema: str) -> None:
+    """Delete what is known of the processes of one system schema, which is reset; other schemas share the tables."""
+    found = driver.execute(
+        "SELECT relation.relname FROM pg_class AS relation"
+        "  JOIN pg_namespace AS place ON place.oid = relation.relnamespace"
+        "  JOIN pg_attribute AS attribute ON attribute.attrelid = relation.oid"
+        " WHERE place.nspname = 'dbos_runtime' AND relation.relkind = 'r' AND attribute.attname = 'system_schema'"
+        "   AND has_schema_privilege(place.oid, 'USAGE') AND has_table_privilege(relation.oid, 'SELECT')"
+        "   AND has_table_privilege(relation.oid, 'DELETE')"
+    ).fetchall()
+    for (table,) in found:
+        place = f"{RUNTIME_SCHEMA}.{quote_identifier(table)}"
+        driver.execute(f"DELETE FROM {place} WHERE system_schema = %s".encode(), (schema,))  # noqa: S608 -- our own names
 
 
 def ensure_runtime_tables(driver: sqlite3.Connection) -> None:
@@ -92,7 +121,7 @@ def _upgrade(driver: psycopg.Connection[Any]) -> None:
         driver.execute(f"INSERT INTO {prefix}layout (version) VALUES (0)".encode())  # noqa: S608 -- our own name
     for script in _scripts()[version or 0 :]:
         # Rows are written over every few seconds: room in their pages keeps new versions out of the index.
-        text = script.replace("{runtime}", prefix).replace("{rewritten}", " WITH (fillfactor = 50)")
+        text = script.replace("{runtime}", prefix).replace("{rewritten}", _ROOM)
         driver.execute(text.encode())
     driver.execute(f"UPDATE {prefix}layout SET version = greatest(version, %s)".encode(), (len(_scripts()),))  # noqa: S608
     logger.info("created the schema of the runtime", extra={"schema": RUNTIME_SCHEMA, "version": len(_scripts())})

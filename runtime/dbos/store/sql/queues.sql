@@ -70,23 +70,3 @@ SELECT {include queue_columns} FROM {schema}.queues queue WHERE queue.name = :na
 
 -- delete_queue
 DELETE FROM {schema}.queues WHERE name = :name AND queue_id NOT LIKE 'k8s:%' RETURNING queue_id
-
--- load_depths
--- How many workflows of each queue wait or run, counted up to a bound so that a large backlog costs no more.
-SELECT queue.name, counted.status, counted.depth,
-       CASE WHEN counted.status = 'ENQUEUED' THEN (
-           SELECT min(created_at) FROM (
-               SELECT created_at FROM {schema}.workflow_status workflow
-                WHERE workflow.queue_name = queue.name AND workflow.status = 'ENQUEUED'
-                  AND (workflow.application_name = :application OR workflow.application_name IS NULL)
-                ORDER BY priority, created_at LIMIT 100) AS first) END AS oldest_ms
-  FROM (SELECT name FROM {schema}.queues WHERE application_name = :application OR application_name IS NULL
-        UNION SELECT :internal_queue) AS queue
- CROSS JOIN LATERAL (
-     SELECT sought.status, (
-         SELECT count(*) FROM (
-             SELECT 1 FROM {schema}.workflow_status workflow
-              WHERE workflow.queue_name = queue.name AND workflow.status = sought.status
-                AND (workflow.application_name = :application OR workflow.application_name IS NULL)
-              LIMIT :bound) AS bounded) AS depth
-       FROM (VALUES ('ENQUEUED'), ('PENDING')) AS sought(status)) AS counted
