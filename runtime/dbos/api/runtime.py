@@ -27,7 +27,7 @@ from dbos.engine.waiting import Signals
 from dbos.engine.wakeups import CHANNEL, payloads, schedule_news
 from dbos.engine.watch import OwnershipWatch
 from dbos.observability.admin_server import AdminServer
-from dbos.observability.endpoint import MetricsEndpoint
+from dbos.observability.endpoint import MetricsEndpoint, open_endpoint
 from dbos.observability.logs import configure_logging
 from dbos.observability.metrics import RuntimeMetrics
 from dbos.serialization.custom import add_serializer
@@ -180,16 +180,11 @@ class Application:
 
     def _make_endpoint(self, engine: Engine) -> MetricsEndpoint | None:
         options = self.settings.metrics
-        if options.port is None:
+        if options.ports is None:
             return None
         metrics = RuntimeMetrics(engine)
         engine.services.telemetry.subscribe(metrics.observe)
-        try:
-            return MetricsEndpoint(metrics.registry, host=options.host, port=options.port, ready=lambda: engine.ready)
-        except OSError as error:
-            raise DBOSInitializationError(
-                f"metrics_port: cannot listen on {options.host}:{options.port}: {error.strerror or error}"
-            ) from error
+        return open_endpoint(metrics.registry, host=options.host, ports=options.ports, ready=lambda: engine.ready)
 
     def _make_admin_server(self, engine: Engine) -> AdminServer | None:
         port = self.settings.admin.port

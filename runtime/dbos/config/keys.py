@@ -98,8 +98,9 @@ class DBOSConfig(TypedDict, total=False):
     """When other processes of the application count as gone, so that their workflows are taken over: `enabled`,
     `heartbeat_sec`, `grace_sec` and `lease_sec`. Default: `{"enabled": True, "heartbeat_sec": 3, "grace_sec": 7,
     "lease_sec": 30}`."""
-    metrics_port: int | None
-    """Where `/metrics`, `/healthz` and `/readyz` are served; 0: a free port. Default: the variable
+    metrics_port: int | str | None
+    """Where `/metrics`, `/healthz` and `/readyz` are served; 0: a free port; `"9464-9467"`: the first free one of
+    these, for several processes in one pod. Default: the variable
     `DBOS_METRICS_PORT`, else nothing is served."""
     metrics_host: str | None
     """The address of that port. Default: the variable `DBOS_METRICS_HOST`, else `0.0.0.0`."""

@@ -67,12 +67,9 @@ class NotificationOptions:
 class MetricsOptions:
     """Where `/metrics`, `/healthz` and `/readyz` are served; no port, no server."""
 
-    port: int | None = None
+    ports: range | None = None
+    """The first of them that is free is taken: processes on one machine need one each."""
     host: str = "0.0.0.0"  # noqa: S104 -- Prometheus scrapes pods from outside; local runs set 127.0.0.1
-
-    def __post_init__(self) -> None:
-        if self.port is not None and not 0 <= self.port <= 65535:
-            raise refuse("metrics_port", self.port, expected="a port from 0 to 65535")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from dbos.config.databases import choose_databases
 from dbos.config.file import ConfigFile
 from dbos.config.keys import DBOSConfig
 from dbos.config.observability import parse_logs, parse_otlp
+from dbos.config.ports import parse_ports
 from dbos.config.recovery import parse_recovery
 from dbos.config.refusal import refuse
 from dbos.config.retention import parse_retention
@@ -87,7 +88,8 @@ def load_settings(
         scheduler_polling_seconds=_or(_seconds(config, "scheduler_polling_interval_sec"), 30.0),
         kafka_polling_seconds=_or(_seconds(config, "kafka_queue_polling_interval_sec"), 1.0),
         metrics=MetricsOptions(
-            port=_or(_take(config, "metrics_port", int), _port(environment)),
+            ports=parse_ports("metrics_port", config.get("metrics_port"))
+            or parse_ports("DBOS_METRICS_PORT", environment.get("DBOS_METRICS_PORT") or None),
             host=_take(config, "metrics_host", str) or environment.get("DBOS_METRICS_HOST") or MetricsOptions().host,
         ),
         retention=parse_retention(config.get("retention")),
@@ -126,16 +128,6 @@ def _admin(config: Mapping[str, Any], *, default: bool) -> AdminOptions:
     port = _take(config, "admin_port", int)
     wanted = _or(_take(config, "run_admin_server", bool), default or port is not None)
     return AdminOptions(port=_or(port, ADMIN_PORT) if wanted else None)
-
-
-def _port(environment: Mapping[str, str]) -> int | None:
-    text = environment.get("DBOS_METRICS_PORT")
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise refuse("DBOS_METRICS_PORT", text, expected="a port from 0 to 65535") from None
 
 
 def _take(config: Mapping[str, Any], key: str, kind: type[T]) -> T | None:

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from dbos import DBOS, DBOSClient, Queue
+from dbos.api.runtime import process
 from dbos.engine.engine import Engine
 from dbos.error import DBOSException, DBOSInitializationError
 from integration.runtime.conftest import Launch
@@ -221,6 +222,21 @@ def test_a_port_in_use_stops_the_launch_and_is_named(launch: Launch) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(DBOSInitializationError, match=rf"metrics_port: cannot listen on 127\.0\.0\.1:{port}"):
+            launch(metrics_port=port, metrics_host="127.0.0.1")
+
+
+def test_of_several_ports_the_first_free_one_is_taken(launch: Launch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        launch(metrics_port=f"{port}-{min(port + 50, 65535)}", metrics_host="127.0.0.1")
+        assert process.application is not None
+        address = process.application.metrics_address
+        assert address is not None
+        assert port < int(address.rpartition(":")[2]) <= port + 50
+        DBOS.destroy()
+        with pytest.raises(DBOSInitializationError, match=f"each process needs a port: name several, such as '{port}-"):
             launch(metrics_port=port, metrics_host="127.0.0.1")
 
 

@@ -16,8 +16,8 @@ from dbos.config.vendor import VENDOR_KEYS
 def test_a_name_is_enough_and_the_rest_has_defaults() -> None:
     settings = load_settings({"name": "orders"}, {})
     assert (settings.name, settings.executor_id, settings.application_version) == ("orders", "local", None)
-    assert (settings.application_id, settings.log_level, settings.max_executor_threads) == ("", "INFO", None)
-    assert (settings.metrics.port, settings.metrics.host) == (None, "0.0.0.0")
+    assert (settings.application_id, settings.logs.level, settings.max_executor_threads) == ("", "INFO", None)
+    assert (settings.metrics.ports, settings.metrics.host) == (None, "0.0.0.0")
     database = settings.database
     assert (database.url, database.engine, database.schema, database.pool_size) == (None, None, "dbos", 20)
     assert (database.engine_options, database.use_listen_notify) == ({}, True)
@@ -40,17 +40,17 @@ def test_code_wins_over_the_environment() -> None:
     }
     coded = load_settings(given, environment)
     assert (coded.executor_id, coded.application_version, coded.application_id) == ("mine", "v-code", "app")
-    assert (coded.metrics.port, coded.metrics.host) == (0, "::1")
+    assert (coded.metrics.ports, coded.metrics.host) == (range(1), "::1")
     left = load_settings({"name": "orders"}, environment)
     assert (left.executor_id, left.application_version) == ("pod", "v-env")
-    assert (left.metrics.port, left.metrics.host) == (9000, "127.0.0.1")
+    assert (left.metrics.ports, left.metrics.host) == (range(9000, 9001), "127.0.0.1")
 
 
 def test_empty_variables_count_as_absent() -> None:
     settings = load_settings(
         {"name": "orders"}, {"DBOS__VMID": "", "DBOS__APPVERSION": "", "DBOS_METRICS_PORT": "", "DBOS_METRICS_HOST": ""}
     )
-    assert (settings.executor_id, settings.application_version, settings.metrics.port) == ("local", None, None)
+    assert (settings.executor_id, settings.application_version, settings.metrics.ports) == ("local", None, None)
     assert settings.metrics.host == "0.0.0.0"
 
 
@@ -80,7 +80,7 @@ def test_every_setting_of_the_database_is_taken() -> None:
     database = settings.database
     assert (database.engine, database.schema, database.pool_size) == (engine, "own", 7)
     assert (database.engine_options, database.use_listen_notify) == ({"pool_timeout": 3}, False)
-    assert (settings.max_executor_threads, settings.log_level) == (4, "DEBUG")
+    assert (settings.max_executor_threads, settings.logs.level) == (4, "DEBUG")
     assert (settings.notifications.polling_seconds, settings.notifications.coalesce_seconds) == (0.25, 1.0)
 
 
@@ -140,9 +140,21 @@ def test_a_configuration_is_a_dictionary(config: Any) -> None:
         load_settings(config, {})
 
 
+@pytest.mark.parametrize("given", ["9464-9466", " 9464 - 9466 "])
+def test_several_ports_may_be_named(given: str) -> None:
+    assert load_settings({"name": "orders", "metrics_port": given}, {}).metrics.ports == range(9464, 9467)
+    assert load_settings({"name": "orders"}, {"DBOS_METRICS_PORT": given}).metrics.ports == range(9464, 9467)
+
+
+@pytest.mark.parametrize("given", ["9466-9464", "0-5", "9464-", "1-65535", "9464-70000", True, 1.5, [9464]])
+def test_ports_that_cannot_be_are_named(given: Any) -> None:
+    with pytest.raises(DBOSInitializationError, match="metrics_port: expected a port from 0 to 65535, or the first"):
+        load_settings({"name": "orders", "metrics_port": given}, {})
+
+
 @pytest.mark.parametrize("port", ["http", "1.5", "70000", "-1"])
 def test_a_port_of_the_environment_that_cannot_be_is_named(port: str) -> None:
-    with pytest.raises(DBOSInitializationError, match=f"expected a port from 0 to 65535, got '?{port}"):
+    with pytest.raises(DBOSInitializationError, match=f"DBOS_METRICS_PORT: expected a port .* got '{port}"):
         load_settings({"name": "orders"}, {"DBOS_METRICS_PORT": port})
 
 
