@@ -65,6 +65,7 @@ image: ## Build the images of the operator and of workers (docs/images.md lists 
 .PHONY: docs
 docs: $(VENV)/.ready ## Build the documentation site into build/site, without a network
 	@echo "==> Building build/site: guides, and reference pages out of the docstrings (about half a minute)"
+	@$(BIN)/python docs/site/pages.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
 	@echo "==> Open build/site/index.html, or serve it with search: $(BIN)/python -m http.server --directory build/site"
 

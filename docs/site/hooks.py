@@ -37,9 +37,7 @@ _OWNERS = {
     "Queue": "dbos.api.queues.Queue",
 }
 TABLES: Mapping[str, Callable[..., str]] = {
-    "configuration": tables.configuration,
     "fields": tables.fields_of,
-    "errors": tables.errors,
     "commands": tables.commands,
 }
 

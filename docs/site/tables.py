@@ -18,6 +18,21 @@ KEYS = "dbos.config.keys.DBOSConfig"
 _ENVVAR = re.compile(r"\[env var: \w+\]|env var: \w+; ")
 """What click says of the variable, which has a column of its own."""
 COMMANDS = {"dbos": dbos, "dbos-operator": dbos_operator}
+GUIDES = {
+    "system_database_url": ("SQLite", "sqlite.md"),
+    "application_database_url": ("transactions", "transactions.md"),
+    "enable_patching": ("versions", "versions.md#change-code-while-workflows-run"),
+    "application_version": ("versions", "versions.md"),
+    "executor_id": ("recovery", "recovery.md"),
+    "serializer": ("serialization", "serialization.md"),
+    "scheduler_polling_interval_sec": ("schedules", "schedules.md"),
+    "kafka_queue_polling_interval_sec": ("Kafka", "kafka.md"),
+    "retention": ("retention", "retention.md"),
+    "recovery": ("recovery", "recovery.md"),
+    "metrics_port": ("metrics", "metrics.md"),
+    "run_admin_server": ("the admin server", "admin-server.md"),
+}
+"""The guide of a key that has one."""
 _DEFAULT = re.compile(r"\s*Default: (?P<default>.+)\.$")
 
 
@@ -31,8 +46,10 @@ def configuration_row(field: Field) -> tuple[str, str, str, str]:
     default = _DEFAULT.search(field.text)
     if default is None:
         raise ValueError(f"{KEYS}.{field.name}: expected a docstring that ends in 'Default: ….', got {field.text!r}")
+    page = GUIDES.get(field.name)
+    more = f" See [{page[0]}]({page[1]})." if page else ""
     kind = field.type.removesuffix(" | None")
-    return f"`{field.name}`", _code(kind), default["default"], field.text[: default.start()]
+    return f"`{field.name}`", _code(kind), default["default"], field.text[: default.start()] + more
 
 
 def fields_of(path: str) -> str:
@@ -43,12 +60,9 @@ def fields_of(path: str) -> str:
 
 
 def errors() -> str:
-    """Every error with its number, its base and when it is raised."""
+    """Every error with its number and its meaning."""
     rows = sorted(_error_rows(), key=lambda row: row[0])
-    return _table(
-        ("code", "error", "base", "meaning"),
-        ((str(code) if code else "", f"[`{name}`][dbos._error.{name}]", base, text) for code, name, base, text in rows),
-    )
+    return _table(("code", "error", "meaning"), ((str(code), f"`{name}`", text) for code, name, text in rows))
 
 
 def commands(name: str) -> str:
@@ -102,13 +116,13 @@ def _prose(text: str) -> str:
     )
 
 
-def _error_rows() -> Iterator[tuple[int, str, str, str]]:
+def _error_rows() -> Iterator[tuple[int, str, str]]:
     codes = {code.name: int(code) for code in DBOSErrorCode}
     for node in classes("dbos._error"):
         base = ast.unparse(node.bases[0]) if node.bases else ""
-        if base in {"DBOSException", "DBOSBaseException"}:
-            named = re.search(r"DBOSErrorCode\.(\w+)", ast.unparse(node))
-            yield codes[named[1]] if named else 0, node.name, f"`{base}`", _first_paragraph(ast.get_docstring(node))
+        named = re.search(r"DBOSErrorCode\.(\w+)", ast.unparse(node))
+        if named is not None and base in {"DBOSException", "DBOSBaseException"}:
+            yield codes[named[1]], node.name, _first_paragraph(ast.get_docstring(node))
 
 
 def _first_paragraph(text: str | None) -> str:

@@ -22,7 +22,6 @@ from prometheus_client import CollectorRegistry
 
 from dbos.cli.main import main as dbos_main
 from dbos.cli.worker import worker
-from dbos.config.keys import DBOSConfig
 from dbos.observability.metrics import RuntimeMetrics
 from dbos_operator.cli.local import local
 from dbos_operator.cli.run import run
@@ -217,10 +216,6 @@ def test_every_variable_that_the_code_reads_is_explained() -> None:
     read.discard("DBOS_OPERATOR")  # the prefix of the variables that belong to options
 
     assert read <= first_cells(section(docs("configuration"), "Variables"))
-
-
-def test_every_configuration_key_is_explained() -> None:
-    assert first_cells(section(docs("configuration"), "Keys")) == set(DBOSConfig.__annotations__)
 
 
 # -- examples and links --------------------------------------------------------------------------------------------
