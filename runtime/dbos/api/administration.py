@@ -71,6 +71,7 @@ def run_dbos_database_migrations(
         raise DBOSException("sharding: sharded system databases are not supported")
     with opened(system_database_url, schema=schema) as database:
         database.prepare()
+        database.prepare_runtime_tables()
         if application_role is not None:
             database.grant(application_role)
 

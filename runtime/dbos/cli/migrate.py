@@ -10,6 +10,7 @@ from dbos.cli.output import output_option, show
 from dbos.store.migrations.administration import grant_statements
 from dbos.store.migrations.printing import creation_script, shown_url
 from dbos.store.migrations.requirements import SCHEMA_VERSION
+from dbos.store.migrations.runtime_tables import runtime_grants
 
 
 @click.command()
@@ -30,7 +31,8 @@ def migrate(
     if print_migrations is not None:
         _print_migrations(print_migrations, url, place)
     if print_user_role and app_role is not None:
-        click.echo("\n".join(f"{statement};" for statement in grant_statements(place, app_role)))
+        grants = [*grant_statements(place, app_role), *runtime_grants(app_role)]
+        click.echo("\n".join(f"{statement};" for statement in grants))
     if print_migrations is not None or print_user_role:
         return
     click.echo(f"System database: {shown}")

@@ -238,10 +238,9 @@ class SqliteBackend:
         """As Backend."""
         try:
             with self.source.connection() as connection:
-                ensure_runtime_tables(connection.driver)
+                return ensure_runtime_tables(connection.driver, create=self._create)
         except (sqlite3.Error, SQLAlchemyError) as error:
             raise _unusable(self.engine, error) from error
-        return None
 
     def grant(self, role: str) -> None:
         """As Backend: SQLite knows no roles."""

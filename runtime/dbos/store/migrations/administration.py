@@ -10,6 +10,12 @@ from psycopg import errors
 
 from dbos.store.catalog import quote_identifier
 from dbos.store.migrations.requirements import REQUIRED_COLUMNS
+from dbos.store.migrations.runtime_tables import (
+    LAYOUT_TABLE,
+    RUNTIME_SCHEMA,
+    forget_system_schema,
+    runtime_grants,
+)
 
 _VERSION_TABLE = "dbos_migrations"
 _TABLES = (*(table for table in REQUIRED_COLUMNS if table != _VERSION_TABLE), "event_dispatch_kv")
@@ -33,10 +39,13 @@ def grant_statements(schema: str, role: str) -> list[str]:
 
 
 def grant(driver: psycopg.Connection[Any], schema: str, role: str) -> None:
-    """Give a role those rights, all of them or none."""
+    """Give a role those rights, and the use of the runtime's own tables if they are there: all of them or none."""
     with driver.transaction():
         for statement in grant_statements(schema, role):
             driver.execute(statement.encode())
+        if driver.execute("SELECT FROM pg_namespace WHERE nspname = %s", (RUNTIME_SCHEMA,)).fetchone() is not None:
+            for statement in runtime_grants(role):
+                driver.execute(statement.encode())
 
 
 def empty_schema(driver: psycopg.Connection[Any], schema: str) -> None:
@@ -47,6 +56,7 @@ def empty_schema(driver: psycopg.Connection[Any], schema: str) -> None:
         if found:
             tables = ", ".join(f"{place}.{quote_identifier(table)}" for table in found if table != _VERSION_TABLE)
             driver.execute(f"TRUNCATE {tables}".encode())
+        forget_system_schema(driver, schema)
 
 
 def remove_schema(driver: psycopg.Connection[Any], schema: str) -> None:
@@ -62,6 +72,7 @@ def remove_schema(driver: psycopg.Connection[Any], schema: str) -> None:
         ).fetchall()
         for (function,) in found:
             driver.execute(f"DROP FUNCTION {function}".encode())
+        forget_system_schema(driver, schema)
     try:
         driver.execute(f"DROP SCHEMA IF EXISTS {place}".encode())
     except (errors.DependentObjectsStillExist, errors.InsufficientPrivilege):
@@ -70,7 +81,8 @@ def remove_schema(driver: psycopg.Connection[Any], schema: str) -> None:
 
 def empty_file(driver: sqlite3.Connection) -> None:
     """As empty_schema, for a file of SQLite."""
-    _in_one_transaction(driver, [f'DELETE FROM "{table}"' for table in _tables_in(driver) if table != _VERSION_TABLE])  # noqa: S608 -- our own names
+    tables = [table for table in _tables_in(driver) if table not in {_VERSION_TABLE, LAYOUT_TABLE}]
+    _in_one_transaction(driver, [f'DELETE FROM "{table}"' for table in tables])  # noqa: S608 -- our own names
 
 
 def remove_tables(driver: sqlite3.Connection) -> None:
@@ -101,4 +113,5 @@ def _tables_in(driver: sqlite3.Connection) -> list[str]:
     """The tables that are there, those that refer to others first."""
     present = {row[0] for row in driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     children_first = [table for table in (*_TABLES, _VERSION_TABLE) if table != "workflow_status"]
-    return [table for table in (*children_first, "workflow_status") if table in present]
+    own = sorted(table for table in present if table.startswith(f"{RUNTIME_SCHEMA}_"))
+    return [table for table in (*children_first, "workflow_status") if table in present] + own

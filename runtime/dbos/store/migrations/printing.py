@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from dbos.store.dialects.sqlite_text import CLOCK
 from dbos.store.migrations.requirements import SCHEMA_VERSION
 from dbos.store.migrations.runner import read_scripts
+from dbos.store.migrations.runtime_tables import runtime_script
 
 
 def creation_script(url: str, schema: str, *, use_listen_notify: bool = True) -> str:
@@ -19,10 +20,13 @@ def creation_script(url: str, schema: str, *, use_listen_notify: bool = True) ->
         texts = [file.read_text(encoding="utf-8") for file in sorted(files_of_sql, key=lambda file: file.name)]
         tables = "\n".join(texts).replace("{clock}", f"({CLOCK})")
         version = f"INSERT INTO dbos_migrations (version) VALUES ({SCHEMA_VERSION});"  # noqa: S608 -- a number of ours
-        return "\n".join(["BEGIN IMMEDIATE;", tables, version, "COMMIT;"])
+        return "\n".join(["BEGIN IMMEDIATE;", tables, version, runtime_script(sqlite=True), "COMMIT;"])
     place = '"' + schema.replace('"', '""') + '"'
     scripts = read_scripts(schema, use_listen_notify=use_listen_notify)
-    return "\n".join(["BEGIN;", f"CREATE SCHEMA IF NOT EXISTS {place};", *scripts, "COMMIT;"])
+    create = f"CREATE SCHEMA IF NOT EXISTS {place};"
+    # Another system schema of the database may have these already: then this transaction alone fails, harmlessly.
+    own = ["BEGIN;", runtime_script(sqlite=False), "COMMIT;"]
+    return "\n".join(["BEGIN;", create, *scripts, "COMMIT;", *own])
 
 
 def shown_url(url: str) -> str:

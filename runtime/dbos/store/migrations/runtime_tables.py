@@ -46,6 +46,8 @@ def ensure_runtime_schema(driver: psycopg.Connection[Any], *, create: bool = Tru
             if not create:
                 return "its tables are missing"
             with driver.transaction():
+                # Under a stricter default, statements after the lock would still see the database as it was before.
+                driver.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
                 driver.execute("SELECT pg_advisory_xact_lock(hashtextextended('dbos_runtime', 0))")
                 _upgrade(driver)
         found = driver.execute(_USABLE, (list(RUNTIME_TABLES),)).fetchone()
@@ -89,10 +91,12 @@ def forget_system_schema(driver: psycopg.Connection[Any], schema: str) -> None:
         driver.execute(f"DELETE FROM {place} WHERE system_schema = %s".encode(), (schema,))  # noqa: S608 -- our own names
 
 
-def ensure_runtime_tables(driver: sqlite3.Connection) -> None:
+def ensure_runtime_tables(driver: sqlite3.Connection, *, create: bool = True) -> str | None:
     """As ensure_runtime_schema, for a file of SQLite."""
     if (_file_version(driver) or 0) >= len(_scripts()):
-        return
+        return None
+    if not create:
+        return "its tables are missing"
     driver.execute("BEGIN IMMEDIATE")
     try:
         version = _file_version(driver)
@@ -108,6 +112,7 @@ def ensure_runtime_tables(driver: sqlite3.Connection) -> None:
         driver.execute("ROLLBACK")
         raise
     driver.execute("COMMIT")
+    return None
 
 
 def _upgrade(driver: psycopg.Connection[Any]) -> None:

@@ -95,9 +95,3 @@ RETURNING process_token
 DELETE FROM dbos_runtime.executors
  WHERE system_schema = :system_schema AND process_token = :process_token
 RETURNING process_token
-
--- reset_executors
-DELETE FROM dbos_runtime.executors WHERE system_schema = :system_schema RETURNING process_token
-
--- reset_duties
-DELETE FROM dbos_runtime.duties WHERE system_schema = :system_schema RETURNING duty
