@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from dbos._error import DBOSException
@@ -11,6 +12,16 @@ from dbos.api.options import Block
 from dbos.api.runtime import process
 from dbos.api.telling import EXTRA, otel_module
 from dbos.engine.tracing import trace_carrier
+
+
+@dataclass(frozen=True, slots=True)
+class SilentPlace:
+    """Where a silent span is in its trace: nowhere."""
+
+    trace_id: int = 0
+    span_id: int = 0
+    is_valid: bool = False
+    is_remote: bool = False
 
 
 class SilentSpan:
@@ -45,6 +56,10 @@ class SilentSpan:
 
     def end(self, end_time: int | None = None) -> None:
         """Nothing happens."""
+
+    def get_span_context(self) -> SilentPlace:
+        """A place that is not valid, with zeros for IDs."""
+        return SilentPlace()
 
     def is_recording(self) -> bool:
         """Always False: what is costly to find out for a span need not be."""

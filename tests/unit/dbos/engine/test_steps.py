@@ -41,7 +41,10 @@ class Stage:
         telemetry = Telemetry()
         telemetry.subscribe(self.events.append)
         self.services: Any = SimpleNamespace(
-            telemetry=telemetry, claimant=SimpleNamespace(application="orders"), serialization="py_pickle"
+            telemetry=telemetry,
+            tracing=None,
+            claimant=SimpleNamespace(application="orders"),
+            serialization="py_pickle",
         )
         self.execution = Execution(workflow_id=WorkflowId("w"), owner=OwnerToken("o"), name="work")
 
