@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from dbos._error import DBOSException
+from dbos._error import DBOSException, DBOSWorkflowFunctionNotFoundError
 from dbos._sys_db import WorkflowStatus
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.runtime import engine, registry
@@ -217,7 +217,9 @@ def _workflow_of(func: Callable[..., Any]) -> WorkflowFunction:
     workflow = getattr(func, WORKFLOW_ATTRIBUTE, None)
     if not isinstance(workflow, WorkflowFunction):
         name = getattr(func, "__qualname__", repr(func))
-        raise DBOSException(f"{name} is not registered: decorate it with @DBOS.workflow() or @DBOS.step()")
+        raise DBOSWorkflowFunctionNotFoundError(
+            "<none>", f"{name} is not registered: decorate it with @DBOS.workflow() or @DBOS.step()"
+        )
     return workflow
 
 

@@ -68,7 +68,9 @@ class Decorators:
         serialization = _format_of(check_format(serialization_type))
 
         def decorate(func: Callable[P, R]) -> Callable[P, R]:
-            registered = name or func.__qualname__
+            if isinstance(func, staticmethod | classmethod):
+                return type(func)(decorate(func.__func__))
+            registered = name or _name_of(func, "@DBOS.workflow")
             workflow = WorkflowFunction(
                 name=registered,
                 function=take_required_roles(func, registered),
@@ -112,8 +114,10 @@ class Decorators:
         )
 
         def decorate(func: Callable[P, R]) -> Callable[P, R]:
+            if isinstance(func, staticmethod | classmethod):
+                return type(func)(decorate(func.__func__))
             step = StepFunction(
-                name=name or func.__qualname__,
+                name=name or _name_of(func, "@DBOS.step"),
                 function=func,
                 is_async=is_coroutine_function(func),
                 retry=retry,
@@ -126,6 +130,14 @@ class Decorators:
             return cast("Callable[P, R]", wrapper)
 
         return decorate
+
+
+def _name_of(func: object, decorator: str) -> str:
+    """The qualified name of a function. Raises TypeError for what is none."""
+    found = getattr(func, "__qualname__", None)
+    if not callable(func) or not isinstance(found, str):
+        raise TypeError(f"{decorator}(): expected a function, got {func!r}")
+    return found
 
 
 def _as_workflow(step: StepFunction) -> tuple[WorkflowFunction, Callable[..., Any]]:

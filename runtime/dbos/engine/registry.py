@@ -127,9 +127,18 @@ class Registry:
         self.targets = Targets()
 
     def add_workflow(self, workflow: WorkflowFunction) -> None:
-        """Make a workflow known by its name. A later one of the same name takes its place, with a warning."""
+        """Make a workflow known by its name. A later one of the same file takes its place, with a warning.
+
+        Raises DBOSException for one of another file: a run that is recovered would meet the wrong code.
+        """
         before = self.workflows.get(workflow.name)
-        if before is not None and before.function.__code__ is not workflow.function.__code__:
+        if before is not None and _code_of(before.function) is not _code_of(workflow.function):
+            first, second = _file_of(before.function), _file_of(workflow.function)
+            if first != second and not _is_typed_in(first) and not _is_typed_in(second):
+                raise DBOSException(
+                    f"Workflow {workflow.name!r} is registered by two different functions, in {first} and in {second}: "
+                    "give one of them another name, by @DBOS.workflow(name=…)"
+                )
             logger.warning(
                 "Workflow %r is registered twice; the one in %s is used from now on",
                 workflow.name,
@@ -169,6 +178,20 @@ class Registry:
         self.roles.clear()
         self.kafka.clear()
         self.targets.clear()
+
+
+def _code_of(function: Callable[..., Any]) -> Any:
+    unwrapped = inspect.unwrap(function)
+    return getattr(unwrapped, "__code__", unwrapped)
+
+
+def _file_of(function: Callable[..., Any]) -> str:
+    return str(getattr(_code_of(function), "co_filename", "<unknown>"))
+
+
+def _is_typed_in(file: str) -> bool:
+    """Whether code comes from a shell or a notebook, where a function is defined again to change it."""
+    return file.startswith("<") or "ipykernel" in file or "ipython" in file
 
 
 def step_workflow_name(step: StepFunction) -> str:

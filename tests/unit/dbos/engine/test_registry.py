@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dbos._error import DBOSException
 from dbos.core.limits import QueueLimits
 from dbos.engine.registry import Registry, StepFunction, WorkflowFunction, code_version, step_workflow_name
 
@@ -33,6 +34,41 @@ def test_a_second_workflow_of_a_name_takes_its_place_with_a_warning(caplog: pyte
         registry.add_workflow(_workflow(_two))
     assert "'work' is registered twice" in caplog.text
     assert registry.workflows["work"].function is _two
+
+
+def _from_file(file: str, body: str) -> Callable[..., Any]:
+    namespace: dict[str, Any] = {"__name__": "application"}
+    exec(compile(f"def work():\n    return {body}\n", file, "exec"), namespace)
+    function: Callable[..., Any] = namespace["work"]
+    return function
+
+
+def test_a_second_workflow_of_another_file_is_refused() -> None:
+    registry = Registry()
+    first = _workflow(_from_file("/app/orders.py", "1"))
+    registry.add_workflow(first)
+    with pytest.raises(
+        DBOSException, match=r"'work' is registered by two different functions, in /app/orders\.py and in"
+    ):
+        registry.add_workflow(_workflow(_from_file("/app/bills.py", "1")))
+    assert registry.workflows["work"] is first
+    registry.clear()
+    registry.add_workflow(_workflow(_from_file("/app/bills.py", "1")))
+
+
+def test_a_module_that_is_loaded_again_replaces_its_workflows() -> None:
+    registry = Registry()
+    for body in ("1", "2"):
+        registry.add_workflow(_workflow(_from_file("/app/orders.py", body)))
+    assert registry.workflows["work"].function() == 2
+
+
+@pytest.mark.parametrize("files", [("<stdin>", "/app/orders.py"), ("/tmp/ipykernel_7/1.py", "/tmp/ipykernel_7/2.py")])
+def test_what_is_typed_in_replaces_what_was_there(files: tuple[str, str]) -> None:
+    registry = Registry()
+    for number, file in enumerate(files):
+        registry.add_workflow(_workflow(_from_file(file, str(number))))
+    assert registry.workflows["work"].function() == 1
 
 
 def test_a_queue_is_declared_once_and_forgotten_on_request() -> None:
