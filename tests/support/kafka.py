@@ -1,7 +1,8 @@
 """Kafka for tests: the cluster that the client library brings, in a process of its own.
 
 It speaks the protocol over TCP, keeps topics and groups in memory and makes a topic of four partitions when one is
-written to. Members of a group get their partitions about three seconds after the first one has come.
+written to. In the classic protocol of groups members get their partitions after three seconds, and a group that
+everybody left is of no more use; `group.protocol=consumer` has neither.
 """
 
 from __future__ import annotations
