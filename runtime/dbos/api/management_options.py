@@ -28,15 +28,22 @@ def check_ids(workflow_ids: Sequence[str]) -> list[str]:
     return [check_text(workflow_id, subject="workflow ID") for workflow_id in workflow_ids]
 
 
+def check_count(subject: str, count: int | None) -> int | None:
+    """How many rows to give, or to pass over. Raises TypeError or ValueError saying what was expected."""
+    if count is None:
+        return None
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"{subject}: expected a whole number, got {count!r}")
+    if count < 0:
+        raise ValueError(f"{subject}: expected 0 or more, got {count}")
+    return count
+
+
 def check_page(workflow_id: str, *, load_output: bool, limit: int | None, offset: int | None) -> StepFilter:
     """Which steps to list. Raises TypeError or ValueError naming what cannot be."""
-    for name, value in (("limit", limit), ("offset", offset)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise TypeError(f"{name}: expected a whole number, got {value!r}")
-        if value is not None and value < 0:
-            raise ValueError(f"{name}: expected 0 or more, got {value}")
+    rows = {"limit": check_count("limit", limit), "offset": check_count("offset", offset)}
     (only,) = check_ids([workflow_id])
-    return StepFilter(workflow_id=only, load_output=load_output, limit=limit, offset=offset)
+    return StepFilter(workflow_id=only, load_output=load_output, **rows)
 
 
 def ids_of(handles: Sequence[HandleT]) -> dict[str, HandleT]:

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from dbos._error import DBOSNonExistentWorkflowError
 from dbos._sys_db import WorkflowInputs, WorkflowStatus
+from dbos.api.management_options import check_count
 from dbos.api.options import check_attributes
 from dbos.core.statuses import WorkflowStatusString
 from dbos.serialization.decoding import UndecodableError, decode_error, decode_inputs, decode_value
@@ -120,8 +121,8 @@ def list_statuses(database: SystemDatabase, application: str | None, options: Li
         attributes=check_attributes(options.get("attributes")),
         application_name=_values(options.get("application_name")),
         application=application,
-        limit=options.get("limit"),
-        offset=options.get("offset"),
+        limit=check_count("limit", options.get("limit")),
+        offset=check_count("offset", options.get("offset")),
         newest_first=options.get("sort_desc", False),
     )
     rows = database.query(

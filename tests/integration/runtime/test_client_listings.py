@@ -106,7 +106,13 @@ def test_a_listing_is_of_ones_own_application_unless_ids_are_given(listed: DBOSC
 
 @pytest.mark.parametrize(
     ("filters", "said"),
-    [({"colour": "red"}, "unknown filters colour"), ({"start_time": "soon"}, "start_time: expected ISO 8601")],
+    [
+        ({"colour": "red"}, "unknown filters colour"),
+        ({"start_time": "soon"}, "start_time: expected ISO 8601"),
+        ({"limit": -1}, "limit: expected 0 or more, got -1"),
+        ({"limit": "5"}, "limit: expected a whole number, got '5'"),
+        ({"offset": True}, "offset: expected a whole number, got True"),
+    ],
 )
 def test_filters_that_cannot_be_are_refused_and_named(listed: DBOSClient, filters: Any, said: str) -> None:
     with pytest.raises((TypeError, ValueError), match=said):
