@@ -220,7 +220,7 @@ class Executor:
 
     def _call_of(self, claimed: ClaimedWorkflow, function: WorkflowFunction) -> Call:
         target = self._registry.target_of(claimed.name, claimed.class_name, claimed.config_name)
-        args, kwargs = decode_inputs(claimed.inputs, claimed.serialization or self._services.serialization)
+        args, kwargs = decode_inputs(claimed.inputs, claimed.serialization)
         call = Call(
             workflow=function,
             args=args,
@@ -231,7 +231,7 @@ class Executor:
         if function.validate_args is not None:
             args, kwargs = function.validate_args(args, kwargs)
             return replace(call, args=tuple(args), kwargs=dict(kwargs))
-        if claimed.serialization != PORTABLE_JSON:
+        if (claimed.serialization or self._services.serialization) != PORTABLE_JSON:
             return call
         received, kwargs = restore_times(function.function, call.received, kwargs)
         return replace(call, args=received if target is None else received[1:], kwargs=kwargs)

@@ -153,6 +153,19 @@ def test_the_formats_of_the_product_are_there_too(
     assert _stored(sql, "w")[0] == serialization
 
 
+def test_runs_of_schedules_have_their_arguments_in_every_format_of_the_application(launch: Launch) -> None:
+    @DBOS.workflow()
+    def report(scheduled_time: datetime, context: Any) -> str:
+        return f"{context['region']} at {scheduled_time.isoformat()}"
+
+    launch(serializer=DBOSPortableJSONSerializer())
+    DBOS.create_schedule(schedule_name="s", workflow_fn=report, schedule="0 2 * * *", context={"region": "eu"})
+    start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+
+    [run] = DBOS.backfill_schedule("s", start, end)
+    assert run.get_result() == "eu at 2026-01-01T02:00:00+00:00"
+
+
 @pytest.mark.parametrize(
     ("asked", "serialization"),
     [
