@@ -16,6 +16,7 @@ from dbos.config.databases import system_url_beside
 from support.bystander import Bystander, bystander
 from support.postgres import PostgresServer
 from support.product_docs import Blocks
+from support.store_records import opened
 
 from .shop import Shop, open_shop
 
@@ -26,6 +27,37 @@ def blocks() -> Iterator[Blocks]:
     with Blocks() as running:
         yield running
     assert not running.missed()
+
+
+@pytest.fixture(scope="module")
+def shared_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a database of this module."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database with the system schema; on PostgreSQL it is the module's, which is quicker."""
+    if database_kind == "sqlite":
+        url = f"sqlite:///{tmp_path / 'system.sqlite'}"
+        with opened(url) as database:
+            database.prepare()
+        yield url
+        return
+    shared: str = request.getfixturevalue("shared_database")
+    yield shared
+    with bystander(shared) as connection:
+        for table in connection.execute(_TABLES).fetchall():
+            connection.execute(f"DELETE FROM {table['name']}")
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+
+
+_TABLES = (
+    "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables "
+    "WHERE schemaname LIKE 'dbos%' AND tablename NOT LIKE '%migrations' AND tablename <> 'layout'"
+)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from dbos import DBOS, DBOSClient
 from dbos.config.databases import system_url_beside
 from dbos.store.catalog import quote_identifier
 from support.postgres import PostgresServer
-from support.product_docs import Blocks
+from support.product_docs import Blocks, all_blocks
 from support.waiting import eventually
 
 from .shop import Shop, open_shop
@@ -127,7 +128,9 @@ def test_the_dashboard_shows_what_runs_and_fails(
     failed = shop.run("process_payment", -1.0)
     shop.client.enqueue({"workflow_name": "x", "queue_name": "reports"})
     block = "client-guide/29-dashboard.py"
-    space = blocks.run(block)
+    pause = all_blocks()[block].source.splitlines().index("            time.sleep(poll_interval)") + 1
+    looked_once = threading.Event()
+    space = blocks.run(block, watch=lambda line: line == pause and looked_once.set())
 
     stats = {"total": 2, "success": 0, "error": 1, "pending": 0, "cancelled": 0, "enqueued": 1}
     assert capsys.readouterr().out.splitlines() == [
@@ -142,14 +145,13 @@ def test_the_dashboard_shows_what_runs_and_fails(
         " reports: 1 workflows",
     ]
     dashboard = space["WorkflowDashboard"]("postgresql://user:pass@localhost/dbos")
-    again = dashboard.retry_failed_workflow(failed)
-    dashboard.monitor_workflow(again, poll_interval=0.1)
-    succeeded = shop.run("process_payment", 1.0)
-    dashboard.monitor_workflow(succeeded)
-    said = capsys.readouterr().out
-    assert said.endswith(
-        f"Error: a negative payment\nMonitoring workflow {succeeded}...\nStatus: SUCCESS\nResult: 1.0\n"
-    )
+    dashboard.monitor_workflow(dashboard.retry_failed_workflow(failed), poll_interval=0.1)
+    looked_once.clear()
+    shop.start(lambda: looked_once.wait(60), "busy")
+    dashboard.monitor_workflow("busy", poll_interval=0.1)
+    retried, busy = capsys.readouterr().out.split("Monitoring workflow busy...\nStatus: PENDING\n")
+    assert retried.endswith("Status: ERROR\nError: a negative payment\n")
+    assert busy.endswith("Status: SUCCESS\nResult: True\n")
 
     # Not kept: times are whole milliseconds, as another page of the documentation has it.
     with pytest.raises(AttributeError, match="total_seconds"):
