@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -18,7 +19,8 @@ from dbos.api.stepping import StepStatus
 from dbos.serialization.custom import DefaultSerializer
 from support.product_docs import ROOT, Block, all_blocks, blocks_of
 
-DRIVERS = Path(__file__).parents[1] / "integration" / "product_docs"
+TESTS = Path(__file__).parents[1]
+DRIVERS = TESTS / "integration" / "product_docs"
 OWNERS: dict[str, Any] = {
     "DBOS": DBOS,
     "client": DBOSClient,
@@ -32,7 +34,7 @@ OWNERS: dict[str, Any] = {
 
 
 def test_the_manifest_names_every_block() -> None:
-    files = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.*")} - {"manifest.toml"}
+    files = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/*")}
 
     assert files == set(all_blocks())
     assert {block.kind for block in all_blocks().values()} == {"program", "signature", "type", "attribute", "text"}
@@ -50,6 +52,19 @@ def test_every_program_and_text_is_run_by_a_test() -> None:
     }
     for block in [*blocks_of("program"), *blocks_of("text")]:
         assert block.name in named or block.path.name in named, f"no test runs {block.name}"
+
+
+PROMISES = tomllib.loads((ROOT / "promises.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("about", PROMISES)
+def test_every_promise_has_a_test(about: str) -> None:
+    for promise, tests in PROMISES[about].items():
+        assert tests, promise
+        for test in tests:
+            file, _, function = test.partition("::")
+            text = (TESTS / file).read_text(encoding="utf-8")
+            assert re.search(rf"^(async )?def {function or 'test_'}", text, re.MULTILINE), f"{promise}: {test}"
 
 
 # -- signatures ----------------------------------------------------------------------------------------------------
