@@ -30,6 +30,7 @@ GUIDES = {
     "retention": ("retention", "retention.md"),
     "recovery": ("recovery", "recovery.md"),
     "metrics_port": ("metrics", "metrics.md"),
+    "enable_otlp": ("traces and logs", "tracing.md"),
     "run_admin_server": ("the admin server", "admin-server.md"),
 }
 """The guide of a key that has one."""
