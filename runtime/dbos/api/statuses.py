@@ -11,11 +11,13 @@ from typing import Any, TypedDict
 from dbos._error import DBOSNonExistentWorkflowError
 from dbos._sys_db import WorkflowInputs, WorkflowStatus
 from dbos.api.management_options import check_count
+from dbos.api.obstacles import facts_about, note_obstacles
 from dbos.api.options import check_attributes
 from dbos.core.statuses import WorkflowStatusString
 from dbos.serialization.decoding import UndecodableError, decode_error, decode_inputs, decode_value
 from dbos.store.database import SystemDatabase
 from dbos.store.introspection import StepFilter, WorkflowFilter, list_steps, list_workflows
+from dbos.store.obstacles import WAITING
 from dbos.store.operation import Row
 
 logger = logging.getLogger("dbos")
@@ -80,6 +82,8 @@ class ListOptions(TypedDict, total=False):
     """Whether a workflow started it."""
     attributes: dict[str, Any] | None
     """With these attributes, among others. On PostgreSQL only."""
+    undispatchable: bool | None
+    """Whether it waits and nobody can take it: `WorkflowStatus.undispatchable` says why."""
     application_name: str | list[str] | None
     """Of these applications. Default: of this one, and of nobody."""
 
@@ -96,9 +100,13 @@ def list_statuses(database: SystemDatabase, application: str | None, options: Li
     unknown = sorted(set(options) - _KNOWN)
     if unknown:
         raise TypeError(f"list_workflows: unknown filters {', '.join(unknown)}; known are {', '.join(sorted(_KNOWN))}")
+    stuck = options.get("undispatchable")
+    waiting = WAITING if stuck and options.get("status") is None else None  # their indexes are small
     wanted = WorkflowFilter(
         workflow_ids=_values(options.get("workflow_ids")),
-        status=_values(options.get("status")),
+        status=waiting or _values(options.get("status")),
+        undispatchable=stuck,
+        refused=frozenset() if stuck is None else facts_about(database, set()).refused,
         name=_values(options.get("name")),
         app_version=_values(options.get("app_version")),
         forked_from=_values(options.get("forked_from")),
@@ -135,7 +143,9 @@ def list_statuses(database: SystemDatabase, application: str | None, options: Li
             timeout_seconds=database.query_timeout_seconds,
         )
     )
-    return [workflow_status(row) for row in rows]
+    statuses = [workflow_status(row) for row in rows]
+    note_obstacles(database, statuses)
+    return statuses
 
 
 def list_queued_statuses(

@@ -68,8 +68,8 @@ def choose_database(db_url: str | None, schema: str | None) -> tuple[str, str]:
 
 
 @contextmanager
-def connected(db_url: str | None, schema: str | None) -> Iterator[DBOSClient]:
-    """A client of the chosen database, for the length of a block.
+def connected(db_url: str | None, schema: str | None, *, application_name: str | None = None) -> Iterator[DBOSClient]:
+    """A client of the chosen database, of an application if one is named, for the length of a block.
 
     Raises DBOSInitializationError for a file of SQLite that does not exist: looking at one creates none.
     """
@@ -77,5 +77,10 @@ def connected(db_url: str | None, schema: str | None) -> Iterator[DBOSClient]:
     file = url.removeprefix(_SQLITE).partition("?")[0]
     if url.startswith(_SQLITE) and file and not Path(file).exists():
         raise DBOSInitializationError(f"there is no file {file}; `dbos migrate` or the application makes it")
-    with DBOSClient(system_database_url=url, dbos_system_schema=place, retry_connection_errors=False) as client:
+    with DBOSClient(
+        system_database_url=url,
+        dbos_system_schema=place,
+        application_name=application_name,
+        retry_connection_errors=False,
+    ) as client:
         yield client

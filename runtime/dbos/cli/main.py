@@ -9,6 +9,7 @@ from dbos.cli.application import init, start
 from dbos.cli.database import Commands
 from dbos.cli.migrate import migrate, rename_application, reset
 from dbos.cli.postgres import postgres
+from dbos.cli.prune import prune
 from dbos.cli.queues import queue
 from dbos.cli.schedules import schedule
 from dbos.cli.worker import worker
@@ -27,6 +28,7 @@ def version() -> None:
     click.echo(f"DBOS CLI version: {package_version()}")
 
 
+workflow.add_command(prune)
 for command in (
     init, start, worker, migrate, reset, rename_application, workflow, queue, schedule, postgres, version,
 ):  # fmt: skip

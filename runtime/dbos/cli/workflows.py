@@ -20,9 +20,11 @@ _FIELDS = (
     "authenticated_roles", "assumed_role", "queue_name", "executor_id", "created_at", "updated_at", "app_version",
     "app_id", "workflow_deadline_epoch_ms", "workflow_timeout_ms", "deduplication_id", "priority",
     "queue_partition_key", "forked_from", "parent_workflow_id", "dequeued_at", "delay_until_epoch_ms",
-    "was_forked_from", "completed_at", "attributes", "schedule_name", "application_name", "input", "output", "error",
+    "was_forked_from", "completed_at", "attributes", "schedule_name", "application_name", "undispatchable", "input",
+    "output", "error",
 )  # fmt: skip
 _COLUMNS = ("workflow_id", "status", "name", "queue_name", "created_at", "completed_at")
+_QUEUED_COLUMNS = ("workflow_id", "status", "name", "queue_name", "created_at", "undispatchable")
 _STEP_COLUMNS = ("function_id", "function_name", "output", "error", "child_workflow_id", "completed_at_epoch_ms")
 
 
@@ -50,6 +52,7 @@ def filter_options(command: Any) -> Any:
 
 @workflow.command("list")
 @database_options
+@click.option("--undispatchable", is_flag=True, default=None, help="Only what waits and nobody can take.")
 @click.option("-l", "--limit", type=click.IntRange(min=1), default=10, show_default=True, help="At most that many.")
 @click.option("-u", "--user", help="Run by this user.")
 @click.option("-v", "--application-version", help="Of this application version.")
@@ -62,7 +65,8 @@ def list_workflows(
     options: ListOptions = {**_given(filters), "app_version": application_version}  # type: ignore[typeddict-item]
     with connected(db_url, schema) as client:
         found = client.list_workflows(**options)
-    show_list([fields_of(each) for each in found], output, _COLUMNS)
+    columns = _QUEUED_COLUMNS if options.get("undispatchable") else _COLUMNS
+    show_list([fields_of(each) for each in found], output, columns)
 
 
 @workflow.group("queue")
@@ -72,6 +76,7 @@ def queued() -> None:
 
 @queued.command("list")
 @database_options
+@click.option("--undispatchable", is_flag=True, default=None, help="Only what waits and nobody can take.")
 @click.option("-l", "--limit", type=click.IntRange(min=1), help="At most that many.")
 @filter_options
 @output_option
@@ -80,7 +85,7 @@ def list_queued(db_url: str | None, schema: str | None, output: str | None, **fi
     options: ListOptions = _given(filters)  # type: ignore[assignment]
     with connected(db_url, schema) as client:
         found = client.list_queued_workflows(**options)
-    show_list([fields_of(each) for each in found], output, _COLUMNS)
+    show_list([fields_of(each) for each in found], output, _QUEUED_COLUMNS)
 
 
 @workflow.command()

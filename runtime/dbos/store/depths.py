@@ -58,10 +58,16 @@ class Facts:
     """Applications, and keys of functions that their processes refused lately."""
 
 
-def load_facts(queues: Collection[str], *, system_schema: str, refusals: bool) -> Operation[Facts]:
-    """What is known of some queues and of functions. Without `refusals` the database has no table of them."""
+def load_facts(queues: Collection[str], *, system_schema: str, refusals: bool | None) -> Operation[Facts]:
+    """What is known of some queues and of functions.
+
+    `refusals` tells whether the database has a table of what processes refused; None: it is looked for.
+    """
     rows = yield Statement("load_registered", {"names": sorted(queues)})
     known = {row["name"]: Registered(row["application_name"], bool(row["partitioned"])) for row in rows}
+    if refusals is None:
+        [found] = yield Statement("find_refusals")
+        refusals = bool(found["there"])
     if not refusals:
         return Facts(known)
     refused = yield Statement("load_refused", {"system_schema": system_schema, "most": MOST_REFUSED})
@@ -69,10 +75,11 @@ def load_facts(queues: Collection[str], *, system_schema: str, refusals: bool) -
 
 
 def load_depths(
-    application: str, *, system_schema: str, refusals: bool, served: Sequence[str] = (INTERNAL_QUEUE,)
+    application: str | None, *, system_schema: str, refusals: bool | None, served: Sequence[str] = (INTERNAL_QUEUE,)
 ) -> Operation[list[QueueDepth]]:
     """The queues of an application, also those that nobody registered, if something is on them; by name.
 
+    None stands for all applications. `refusals` as for load_facts.
     `served` are queues that have no row and are served. Every count has a bound, and so has what is looked at.
     """
     busy = yield Statement("list_busy_queues", {"most": MOST_QUEUES})
@@ -109,9 +116,9 @@ def load_depths(
     return sorted(found, key=lambda each: each.name)
 
 
-def _count_stuck(application: str, names: Sequence[str], facts: Facts) -> Operation[dict[str, tuple[int, int]]]:
+def _count_stuck(application: str | None, names: Sequence[str], facts: Facts) -> Operation[dict[str, tuple[int, int]]]:
     """Of each queue how many workflows have no partition key where they need one, and a function that is refused."""
-    refused = sorted(key for owner, key in facts.refused if owner == application)
+    refused = sorted({key for owner, key in facts.refused if application in {None, owner}})
     partitioned = {name for name, queue in facts.queues.items() if queue.partitioned}
     chosen = names if refused else sorted(partitioned)
     if not chosen:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    not_,
     or_,
     select,
     union_all,
@@ -32,6 +33,7 @@ from sqlalchemy.types import JSON, BigInteger, Boolean, Text
 
 from dbos.store.dialects.postgres import bounded_query
 from dbos.store.dialects.sqlite import CONTAINS_FUNCTION
+from dbos.store.obstacles import PARTITION_LIMITS, is_undispatchable
 from dbos.store.operation import Row
 
 _TEXT = [
@@ -101,6 +103,10 @@ class WorkflowFilter:
     application_name: Sequence[str] | None = None
     application: str | None = None
     """Only these and unclaimed workflows; None lists all. Ignored with `workflow_ids` and `application_name`."""
+    undispatchable: bool | None = None
+    """Whether it waits and nobody can take it; see core.dispatch."""
+    refused: frozenset[tuple[str, str]] = frozenset()
+    """With `undispatchable`: applications, and keys of functions that their processes refused lately."""
     limit: int | None = None
     offset: int | None = None
     newest_first: bool = False
@@ -171,6 +177,13 @@ class _Tables:
             *numbers,
             Column("was_forked_from", Boolean),
             Column("attributes", JSON),
+        )
+        self.queues = Table(
+            "queues",
+            metadata,
+            Column("name", Text),
+            Column("application_name", Text),
+            *[Column(name, BigInteger) for name in PARTITION_LIMITS],
         )
         self.input = Table("workflow_input", metadata, Column("workflow_uuid", Text), Column("inputs", Text))
         self.steps = Table(
@@ -265,6 +278,9 @@ def _arm(status: Table, wanted: WorkflowFilter, served: tuple[str, ...] | None) 
         conditions.append(status.c.was_forked_from.is_(wanted.was_forked_from))
     if wanted.attributes is not None:
         conditions.append(_Contains(status.c.attributes, literal(json.dumps(wanted.attributes), Text)))
+    if wanted.undispatchable is not None:
+        stuck = is_undispatchable(status, _tables(status.schema).queues, wanted.refused)
+        conditions.append(stuck if wanted.undispatchable else not_(stuck))
     if wanted.application is not None and wanted.workflow_ids is None and wanted.application_name is None:
         name = status.c.application_name
         conditions.append(or_(name == wanted.application, name.is_(None)))

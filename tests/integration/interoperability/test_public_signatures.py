@@ -77,6 +77,8 @@ DIFFERENCES = (
     Difference("DBOS.run_until_drained*", Kind.OURS, BEYOND),
     Difference("DBOSClient.enqueue_many*", Kind.OURS, BEYOND),
     Difference("Queue.enqueue_many*", Kind.OURS, BEYOND),
+    Difference("*.list_*workflows*(undispatchable)", Kind.OURS, BEYOND),
+    Difference("WorkflowStatus.undispatchable", Kind.OURS, BEYOND),
     Difference("DBOSConfig[metrics_*", Kind.OURS, BEYOND),
     Difference("DBOSConfig[recovery]", Kind.OURS, BEYOND),
     Difference("DBOSConfig[retention]", Kind.OURS, BEYOND),

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from dbos import DBOS, DBOSClient, SetWorkflowID
 from dbos.cli.main import main
 from integration.runtime.conftest import Launch
+from support.bystander import Bystander
 from support.worker_process import dbos_command
 
 pytestmark = pytest.mark.both_databases
@@ -89,6 +90,12 @@ def test_workflows_are_listed_and_shown(run: Callable[..., Result]) -> None:
     assert [each["workflow_id"] for each in json.loads(done(run("workflow", "list", "-S", "error")))] == ["two"]
     assert [each["workflow_id"] for each in json.loads(done(run("workflow", "list", "-l", "1", "-d")))] == ["three"]
     assert [each["workflow_id"] for each in json.loads(done(run("workflow", "queue", "list")))] == ["three"]
+    for command in (["list"], ["queue", "list"]):
+        [stuck] = json.loads(done(run("workflow", *command, "--undispatchable")))
+        assert (stuck["workflow_id"], stuck["undispatchable"]) == ("three", "unregistered queue")
+    table = done(run("workflow", "queue", "list", "--output", "table")).splitlines()
+    assert table[0].split()[-1] == "UNDISPATCHABLE"
+    assert table[1].endswith("unregistered queue")
     one = json.loads(done(run("workflow", "get", "one")))
     assert (one["status"], one["input"], one["output"]) == ("SUCCESS", {"args": [3], "kwargs": {}}, 6)
     assert json.loads(done(run("workflow", "get", "two")))["error"] == "no such order"
@@ -116,6 +123,12 @@ def test_workflows_are_cancelled_resumed_and_forked(run: Callable[..., Result], 
 def test_queues_and_schedules_are_listed_and_managed(run: Callable[..., Result], client: DBOSClient) -> None:
     [limited] = [each for each in json.loads(done(run("queue", "list"))) if each["name"] == "limited"]
     assert (limited["global_concurrency"], limited["limiter"]) == (3, {"limit": 5, "period": 2.0})
+    assert (limited["registered"], limited["enqueued"]) == (True, 0)
+    [nobody] = [each for each in json.loads(done(run("queue", "list"))) if not each["registered"]]
+    assert (nobody["name"], nobody["enqueued"], nobody["pending"], nobody["delayed"]) == ("nobody", 1, 0, 0)
+    assert nobody["global_concurrency"] is None
+    table = done(run("queue", "list", "--output", "table")).splitlines()
+    assert ["nobody", "-", "-", "-", "false", "1", "0", "0"] in [line.split() for line in table]
     assert [each["schedule_name"] for each in json.loads(done(run("schedule", "list")))] == ["nightly"]
     done(run("schedule", "pause", "nightly"))
     assert json.loads(done(run("schedule", "get", "nightly")))["status"] == "PAUSED"
@@ -298,3 +311,25 @@ def test_postgres_is_started_and_stopped_with_docker(tmp_path: Path, monkeypatch
     calls = (tmp_path / "calls").read_text()
     assert "pw" not in calls
     assert "stop dbos-db" in calls
+
+
+@pytest.mark.usefixtures("work")
+def test_workflows_that_ended_are_pruned(run: Callable[..., Result], sql: Bystander) -> None:
+    def left() -> set[str]:
+        return {
+            row["workflow_uuid"] for row in sql.execute("SELECT workflow_uuid FROM dbos.workflow_status").fetchall()
+        }
+
+    age = "UPDATE dbos.workflow_status SET completed_at = completed_at - %s WHERE workflow_uuid = %s"
+    sql.execute(age, [300_000, "one"])
+    sql.execute(age, [200_000, "two"])
+    assert done(run("workflow", "prune", "-a", "another", "--older-than", "60")) == "0\n"
+    assert done(run("workflow", "prune", "-a", "orders", "--older-than", "250")) == "1\n"
+    assert left() == {"two", "three"}
+    assert done(run("workflow", "prune", "-a", "orders", "--keep", "1")) == "0\n"
+    assert done(run("workflow", "prune", "-a", "orders", "--older-than", "60", "--keep", "5")) == "1\n"
+    assert left() == {"three"}
+    nothing_said = run("workflow", "prune", "-a", "orders")
+    assert nothing_said.exit_code == 2
+    assert "Give --older-than, --keep or both" in nothing_said.output
+    assert run("workflow", "prune", "-a", "orders", "--older-than", "5").exit_code == 2

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dbos import DBOS, DBOSClient, Queue
+from dbos import DBOS, DBOSClient, Queue, WorkflowStatus
 from integration.runtime.conftest import Launch
 from support.bystander import Bystander
 from support.waiting import eventually
@@ -219,3 +219,111 @@ def test_a_state_that_this_release_does_not_know_is_waited_through(client: DBOSC
             waiting.result(0.3)
         sql.execute("UPDATE dbos.workflow_status SET status = 'SUCCESS'")
         assert waiting.result(10) is None
+
+
+# -- as the status API tells it --------------------------------------------------------------------------------------
+
+
+def _reasons(statuses: list[WorkflowStatus]) -> dict[str, str | None]:
+    return {status.workflow_id: status.undispatchable for status in statuses}
+
+
+def test_each_status_says_why_nobody_takes_a_workflow_that_waits(launch: Launch, client: DBOSClient, sql: Sql) -> None:
+    @DBOS.workflow(name="known")
+    def known() -> None:
+        pass
+
+    launch()
+    DBOS.register_queue("work")
+    DBOS.register_queue("lanes", partition_concurrency=1)
+    DBOS.register_queue("full", global_concurrency=1)
+    sql.execute("INSERT INTO dbos.queues (name, updated_at, application_name) VALUES ('foreign', 0, 'shop')")
+    wanted: dict[str, str | None] = {}
+
+    def enqueue(queue: str, name: str, reason: str | None, **options: Any) -> None:
+        handle = client.enqueue({"queue_name": queue, "workflow_name": name, **options})
+        wanted[handle.workflow_id] = reason
+
+    enqueue("nowhere", "known", "unregistered queue")
+    enqueue("nowhere", "known", "unregistered queue", delay_seconds=3600)
+    enqueue("foreign", "known", "unregistered queue")
+    enqueue("lanes", "known", "no partition key")
+    enqueue("work", "known", None, delay_seconds=3600)
+    enqueue("work", "known", None, app_version="another")
+    enqueue("work", "strange", "unknown function")
+    enqueue("work", "known", "unknown function", class_name="Strange")
+    stuck = {workflow_id: reason for workflow_id, reason in wanted.items() if reason is not None}
+    before = sql.execute("SELECT * FROM dbos.workflow_status ORDER BY workflow_uuid").fetchall()
+    eventually(lambda: _reasons(client.list_workflows()), lambda found: found == wanted)
+    assert _reasons(DBOS.list_workflows()) == wanted
+    assert _reasons(DBOS.list_queued_workflows(undispatchable=True)) == stuck
+    assert _reasons(client.list_workflows(undispatchable=True, load_input=False)) == stuck
+    assert _reasons(client.list_workflows(undispatchable=True, status="DELAYED")).keys() == {
+        workflow_id for workflow_id in stuck if client.retrieve_workflow(workflow_id).get_status().status == "DELAYED"
+    }
+    rest = client.list_workflows(undispatchable=False)
+    assert _reasons(rest) == {workflow_id: None for workflow_id, reason in wanted.items() if reason is None}
+    for workflow_id, reason in wanted.items():
+        assert client.retrieve_workflow(workflow_id).get_status().undispatchable == reason
+    after = sql.execute("SELECT * FROM dbos.workflow_status ORDER BY workflow_uuid").fetchall()
+    assert [{**row, "updated_at": 0} for row in after] == [{**row, "updated_at": 0} for row in before]
+
+
+def test_what_runs_or_ended_is_not_undispatchable(launch: Launch, client: DBOSClient, sql: Sql) -> None:
+    Queue("work")
+
+    @DBOS.workflow(name="known")
+    def known() -> None:
+        pass
+
+    launch()
+    handle = client.enqueue({"workflow_name": "known", "queue_name": "work"})
+    handle.get_result()
+    sql.execute("DELETE FROM dbos.queues")
+    direct = DBOS.start_workflow(known)
+    direct.get_result()
+    assert _reasons(client.list_workflows()) == {handle.workflow_id: None, direct.workflow_id: None}
+    assert client.list_workflows(undispatchable=True) == []
+
+
+def test_a_reason_is_gone_when_somebody_can_take_the_workflow(launch: Launch, client: DBOSClient) -> None:
+    @DBOS.workflow(name="known")
+    def known() -> int:
+        return 5
+
+    launch()
+    handle = client.enqueue({"workflow_name": "known", "queue_name": "late"})
+    assert handle.get_status().undispatchable == "unregistered queue"
+    DBOS.register_queue("late")
+    assert handle.get_result(polling_interval_sec=0.05) == 5
+    assert handle.get_status().undispatchable is None
+
+
+def test_what_a_process_refused_is_forgotten_when_it_ends(launch: Launch, client: DBOSClient) -> None:
+    Queue("work")
+    launch()
+    handle = client.enqueue({"workflow_name": "strange", "queue_name": "work"})
+    eventually(lambda: handle.get_status().undispatchable, lambda reason: reason == "unknown function")
+    DBOS.destroy()
+    assert handle.get_status().undispatchable is None
+
+
+def test_a_database_without_tables_of_ours_tells_what_its_rows_say(client: DBOSClient) -> None:
+    handle = client.enqueue({"workflow_name": "strange", "queue_name": "nowhere"})
+    assert handle.get_status().undispatchable == "unregistered queue"
+    [listed] = client.list_workflows(undispatchable=True)
+    assert listed.workflow_id == handle.workflow_id
+
+
+def test_a_queue_full_of_what_nobody_takes_holds_no_slot(launch: Launch, client: DBOSClient) -> None:
+    Queue("work", concurrency=2, worker_concurrency=2)
+
+    @DBOS.workflow(name="known")
+    def known(number: int) -> int:
+        return number
+
+    launch()
+    strange = [client.enqueue({"workflow_name": "strange", "queue_name": "work", "priority": 1}) for _ in range(30)]
+    handles = [client.enqueue({"workflow_name": "known", "queue_name": "work", "priority": 9}, n) for n in range(5)]
+    assert [handle.get_result(polling_interval_sec=0.05) for handle in handles] == list(range(5))
+    assert {handle.get_status().status for handle in strange} == {"ENQUEUED"}

@@ -12,8 +12,8 @@ WITH RECURSIVE busy AS (
 SELECT queue_name FROM busy WHERE queue_name IS NOT NULL LIMIT :most
 
 -- own_seen
--- Fragment: of the rows that were looked at, those of this application or of nobody.
-(seen.application_name = :application OR seen.application_name IS NULL)
+-- Fragment: of the rows that were looked at, those of this application (without one: of all) or of nobody.
+(CAST(:application AS text) IS NULL OR seen.application_name = :application OR seen.application_name IS NULL)
 
 -- load_depths
 -- How many workflows of each queue wait and run, counted up to a bound, so that a large backlog costs no more,
@@ -83,8 +83,9 @@ COALESCE(workflow.name, '')
     || CASE WHEN COALESCE(workflow.config_name, '') = '' THEN '' ELSE chr(31) || workflow.config_name END
 
 -- list_served_queues
--- The queues with a row that processes of an application serve.
-SELECT name FROM {schema}.queues WHERE application_name = :application OR application_name IS NULL
+-- The queues with a row that processes of an application serve; without an application: of anybody.
+SELECT name FROM {schema}.queues
+ WHERE CAST(:application AS text) IS NULL OR application_name = :application OR application_name IS NULL
 
 -- load_registered
 -- Of some queues those that have a row, whose it is, and whether it has limits for partitions.
@@ -113,3 +114,10 @@ RETURNING function_key
 -- The functions that processes refused lately, by application.
 SELECT DISTINCT application, function_key FROM dbos_runtime.refusals
  WHERE system_schema = :system_schema AND until_ms > (EXTRACT(epoch FROM now()) * 1000)::bigint LIMIT :most
+
+-- find_refusals
+-- Whether that table can be read: applications may lack the right to make it.
+SELECT EXISTS (
+    SELECT 1 FROM pg_class AS relation JOIN pg_namespace AS place ON place.oid = relation.relnamespace
+     WHERE place.nspname = 'dbos_runtime' AND relation.relname = 'refusals'
+       AND has_schema_privilege(place.oid, 'USAGE') AND has_table_privilege(relation.oid, 'SELECT')) AS there
