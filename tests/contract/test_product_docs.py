@@ -139,6 +139,11 @@ def test_what_a_signature_shows_can_be_given(block: Block) -> None:
         assert inspect.iscoroutinefunction(function), name
 
 
+@pytest.mark.parametrize("owner", [DBOS, DBOSClient])
+def test_queued_listings_take_the_filters_of_listings(owner: Any) -> None:
+    assert parameters_of(owner.list_queued_workflows) == parameters_of(owner.list_workflows)
+
+
 # -- types and attributes ------------------------------------------------------------------------------------------
 
 

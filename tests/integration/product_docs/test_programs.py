@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import threading
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -144,12 +144,17 @@ def test_a_route_enqueues_steps_and_waits_for_them(
 def test_a_workflow_runs_every_minute(
     blocks: Blocks, place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    soon = datetime(2026, 1, 1, 11, 59, 58, tzinfo=UTC)
-    ahead: timedelta = soon - datetime.now(UTC)
-    monkeypatch.setattr(scheduler.SystemClock, "now", lambda clock: datetime.now(UTC) + ahead)
+    soon, launched = datetime(2026, 1, 1, 11, 59, 58, tzinfo=UTC), list[datetime]()
+
+    def now(clock: object) -> datetime:
+        """Stands still until the launch, however long that takes."""
+        return soon + (datetime.now(UTC) - launched[0]) if launched else soon
+
+    monkeypatch.setattr(scheduler.SystemClock, "now", now)
     DBOS(config={"name": "shop", "system_database_url": place})
     blocks.run("programming-guide/09-scheduled.py")
     DBOS.launch()
+    launched.append(datetime.now(UTC))
 
     run = DBOS.retrieve_workflow("sched-run_every_minute-2026-01-01T12:00:00+00:00", existing_workflow=False)
     assert run.get_result() is None

@@ -16,7 +16,16 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidRequestError
 
-from dbos import DBOS, DBOSClient, EnqueueOptions, Queue, SetEnqueueOptions, SetWorkflowID, SetWorkflowTimeout
+from dbos import (
+    DBOS,
+    DBOSClient,
+    DBOSContextSetAuth,
+    EnqueueOptions,
+    Queue,
+    SetEnqueueOptions,
+    SetWorkflowID,
+    SetWorkflowTimeout,
+)
 from dbos.api.runtime import engine
 from dbos.error import DBOSMaxStepRetriesExceeded, DBOSNonExistentWorkflowError
 from support.bystander import Bystander
@@ -285,6 +294,23 @@ def test_queued_listings_filter_by_status_and_leave_out_what_ended(application: 
     released.set()
     second.get_result()
     assert listed() == []
+
+
+@pytest.mark.parametrize("filter_name", ["status", "name", "queue_name", "user", "workflow_id_prefix"])
+def test_a_filter_takes_one_value_or_several(filter_name: str, application: DBOS) -> None:
+    queue = Queue("orders")
+
+    @DBOS.workflow(name="process_order")
+    def process_order() -> None: ...
+
+    with DBOSContextSetAuth("ada", []), SetWorkflowID("order-1"):
+        queue.enqueue(process_order).get_result()
+    values = {"status": "SUCCESS", "name": "process_order", "queue_name": "orders", "user": "ada"}
+    value = values.get(filter_name, "order-")
+    other = "ERROR" if filter_name == "status" else "other"
+
+    for given, found in ((value, 1), ([value, other], 1), ([other], 0), (other, 0)):
+        assert len(DBOS.list_workflows(**{filter_name: given})) == found  # type: ignore[arg-type]
 
 
 def test_options_for_the_engine_reach_its_pool(place: str) -> None:
