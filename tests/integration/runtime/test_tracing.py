@@ -96,13 +96,15 @@ def test_a_trace_of_the_application_goes_on_in_what_it_starts_and_enqueues(
             DBOS.enqueue_workflow("work", order).get_result()
     with SetWorkflowID("apart"):
         DBOS.enqueue_workflow("work", order).get_result()
+    forked = DBOS.fork_workflow("enqueued", 1)
+    forked.get_result()
     stored = [_attributes_of(sql, workflow_id) for workflow_id in ("called", "enqueued", "apart")]
     DBOS.destroy()
 
     checkout = collector.span("checkout")
     carrier = {"traceparent": f"00-{checkout.trace_id}-{checkout.span_id}-01"}
     assert stored == [*[{"team": "blue", "dbos.otelContext": carrier}] * 2, None]
-    for workflow_id in ("called", "enqueued"):
+    for workflow_id in ("called", "enqueued", forked.workflow_id):
         span = collector.span("order", operationUUID=workflow_id)
         assert (span.trace_id, span.parent_id) == (checkout.trace_id, checkout.span_id)
     apart = collector.span("order", operationUUID="apart")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -212,6 +213,25 @@ def test_a_workflow_that_no_trace_started_goes_on_in_its_own_after_a_crash(
             handle.get_result()
             after = collector.span("ship")
     assert before.trace_id == after.trace_id
+
+
+@pytest.mark.both_databases
+def test_a_worker_that_is_asked_to_stop_sends_what_is_left(
+    database_url: str, collector: Collector, tmp_path: Path
+) -> None:
+    environment = {
+        "DBOS_SYSTEM_DATABASE_URL": database_url,
+        "TRACES": collector.traces_endpoint,
+        "WORKER": "only",
+        "OTEL_BSP_SCHEDULE_DELAY": "3600000",
+    }
+    with WorkerProcess(tmp_path, WORKER, environment=environment) as worker:
+        with DBOSClient(system_database_url=database_url) as client:
+            client.enqueue({"workflow_name": "order", "queue_name": "work"}).get_result()
+        assert collector.spans == []
+        worker.signal(signal.SIGTERM)
+        assert worker.ended() == 0
+    assert {span.name for span in collector.spans} == {"order", "pack", "ship", "letter"}
 
 
 def test_a_provider_of_the_application_hears_of_everything_and_stays(tmp_path: Path, collector: Collector) -> None:
