@@ -21,7 +21,7 @@ from dbos.store.operation import Operation
 from dbos.store.steps import Done, NothingDoneError, OwnershipLostError, load_owners, load_step, perform_checkpointed
 from dbos.store.streams import StreamPage, append_to_stream, load_stream
 from dbos.store.values import Stored
-from support.bystander import Bystander, bystander
+from support.bystander import Bystander
 from support.store_records import a_running_workflow, a_step, an_outcome, opened, writing
 
 pytestmark = pytest.mark.both_databases
@@ -38,13 +38,6 @@ def database(database_url: str) -> Iterator[SystemDatabase]:
             for name in ("w", "x"):
                 writer.write(a_running_workflow(name))
         yield store
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Bystander]:
-    """A bystander's connection."""
-    with bystander(database_url) as connection:
-        yield connection
 
 
 def a_message(number: int = 1, **fields: Any) -> NewMessage:

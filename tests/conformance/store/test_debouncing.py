@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 from dbos.store.database import SystemDatabase
 from dbos.store.debouncing import Bounce, extend_debounced, extend_or_enqueue
 from dbos.store.rows import NewWorkflow
-from support.bystander import Bystander, bystander
-from support.store_records import a_workflow, opened, writing
+from support.bystander import Bystander
+from support.store_records import a_workflow, writing
 
 pytestmark = pytest.mark.both_databases
 
@@ -25,20 +24,6 @@ BOUNCE = Bounce(
     inputs="second",
     serialization="portable_json",
 )
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[SystemDatabase]:
-    """The system database."""
-    with opened(database_url) as store:
-        yield store
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Bystander]:
-    """A bystander's connection."""
-    with bystander(database_url) as connection:
-        yield connection
 
 
 def a_waiting_one(**fields: Any) -> NewWorkflow:

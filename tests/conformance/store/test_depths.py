@@ -14,7 +14,7 @@ from dbos.store import depths
 from dbos.store.database import SystemDatabase
 from dbos.store.depths import QueueDepth, forget_refusals, load_depths, load_facts, record_refusals
 from dbos.store.queues import register_queue
-from support.bystander import Bystander, bystander
+from support.bystander import Bystander
 from support.store_records import a_running_workflow, a_workflow, opened, writing
 
 pytestmark = pytest.mark.both_databases
@@ -27,13 +27,6 @@ def database(database_url: str) -> Iterator[SystemDatabase]:
     with opened(database_url) as store:
         assert store.prepare_runtime_tables()
         yield store
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Bystander]:
-    """A connection of a bystander."""
-    with bystander(database_url) as connection:
-        yield connection
 
 
 def _register(database: SystemDatabase, name: str, application: str | None = "orders", **limits: Any) -> None:

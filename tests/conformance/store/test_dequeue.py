@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import errors
-from psycopg.rows import dict_row
 
 from dbos.core.ids import OwnerToken
 from dbos.core.limits import QueueLimits
@@ -29,24 +27,9 @@ from dbos.store.dequeue import (
 from dbos.store.dialects.postgres import PostgresConnection, is_conflict
 from dbos.store.operation import Row
 from dbos.store.rows import NewWorkflow
+from support.bystander import Bystander
 from support.postgres import PostgresServer
 from support.store_records import a_claimant, a_running_workflow, a_step, a_workflow, claim, opened, writing
-
-Sql = psycopg.Connection[dict[str, Any]]
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[SystemDatabase]:
-    """The system database."""
-    with opened(database_url) as store:
-        yield store
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Sql]:
-    """A bystander's connection."""
-    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
-        yield connection
 
 
 def _store(database: SystemDatabase, *records: Any) -> None:
@@ -59,7 +42,7 @@ def _many(count: int, **fields: Any) -> list[NewWorkflow]:
     return [a_workflow(f"w{number:03}", **fields) for number in range(count)]
 
 
-def _age(sql: Sql) -> None:
+def _age(sql: Bystander) -> None:
     """Give rows the creation times of their IDs' order."""
     sql.execute(
         "UPDATE dbos.workflow_status w SET created_at = o.n FROM (SELECT workflow_uuid, row_number() OVER"
@@ -67,7 +50,7 @@ def _age(sql: Sql) -> None:
     )
 
 
-def _row(sql: Sql, workflow_id: str) -> dict[str, Any]:
+def _row(sql: Bystander, workflow_id: str) -> dict[str, Any]:
     row = sql.execute("SELECT * FROM dbos.workflow_status WHERE workflow_uuid = %s", [workflow_id]).fetchone()
     assert row is not None
     return row
@@ -77,7 +60,7 @@ def _ids(claimed: list[Any]) -> list[str]:
     return [workflow.workflow_id for workflow in claimed]
 
 
-def test_a_claim_is_bounded_and_takes_the_oldest(database: SystemDatabase, sql: Sql) -> None:
+def test_a_claim_is_bounded_and_takes_the_oldest(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, *_many(10))
     _age(sql)
     assert _ids(claim(database, limit=4)) == ["w000", "w001", "w002", "w003"]
@@ -85,13 +68,13 @@ def test_a_claim_is_bounded_and_takes_the_oldest(database: SystemDatabase, sql: 
     assert claim(database) == []
 
 
-def test_priorities_come_before_age(database: SystemDatabase, sql: Sql) -> None:
+def test_priorities_come_before_age(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, *(a_workflow(f"w{number}", priority=priority) for number, priority in enumerate((5, 0, 1, 5))))
     _age(sql)
     assert _ids(claim(database)) == ["w1", "w2", "w0", "w3"]
 
 
-def test_a_claim_writes_what_says_who_runs_it(database: SystemDatabase, sql: Sql) -> None:
+def test_a_claim_writes_what_says_who_runs_it(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, a_workflow("w", application_version=None, application_name=None, timeout_ms=500))
     [claimed] = claim(database, a_claimant("pod-1"), now_ms=1_000_000)
     row = _row(sql, "w")
@@ -112,14 +95,16 @@ def test_a_claim_writes_what_says_who_runs_it(database: SystemDatabase, sql: Sql
     assert (claimed.recovery_attempts, claimed.replayed, claimed.deadline_ms) == (1, False, 1_000_500)
 
 
-def test_a_deadline_that_is_set_stays_and_a_huge_timeout_does_not_overflow(database: SystemDatabase, sql: Sql) -> None:
+def test_a_deadline_that_is_set_stays_and_a_huge_timeout_does_not_overflow(
+    database: SystemDatabase, sql: Bystander
+) -> None:
     _store(database, a_workflow("set", timeout_ms=500, deadline_ms=7), a_workflow("huge", timeout_ms=2**63 - 1))
     claim(database, now_ms=1_000_000)
     assert _row(sql, "set")["workflow_deadline_epoch_ms"] == 7
     assert _row(sql, "huge")["workflow_deadline_epoch_ms"] == 2**63 - 1
 
 
-def test_a_claim_tells_whether_steps_are_recorded(database: SystemDatabase, sql: Sql) -> None:
+def test_a_claim_tells_whether_steps_are_recorded(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, a_workflow("fresh"), a_running_workflow("replayed", queue_name="work"))
     _store(database, a_step("replayed"))
     sql.execute("UPDATE dbos.workflow_status SET status = 'ENQUEUED'")
@@ -129,7 +114,7 @@ def test_a_claim_tells_whether_steps_are_recorded(database: SystemDatabase, sql:
     }
 
 
-def test_inputs_of_older_releases_are_read_from_their_old_place(database: SystemDatabase, sql: Sql) -> None:
+def test_inputs_of_older_releases_are_read_from_their_old_place(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, a_workflow("old"))
     sql.execute("DELETE FROM dbos.workflow_input")
     sql.execute("UPDATE dbos.workflow_status SET inputs = 'legacy'")
@@ -141,7 +126,7 @@ def test_inputs_of_older_releases_are_read_from_their_old_place(database: System
     [("v1", "v1", True), (None, "v1", True), (None, "v2", False), (None, None, True), ("v2", "v1", False)],
 )
 def test_only_rows_of_ones_version_or_for_the_latest_are_claimed(
-    database: SystemDatabase, sql: Sql, version: str | None, latest: str | None, claimed: bool
+    database: SystemDatabase, sql: Bystander, version: str | None, latest: str | None, claimed: bool
 ) -> None:
     if latest is not None:
         sql.execute(
@@ -189,7 +174,9 @@ def test_claims_side_by_side_never_share_a_workflow(database: SystemDatabase) ->
     ]
 
 
-def test_a_shared_concurrency_leaves_what_runs_elsewhere_out_of_the_budget(database: SystemDatabase, sql: Sql) -> None:
+def test_a_shared_concurrency_leaves_what_runs_elsewhere_out_of_the_budget(
+    database: SystemDatabase, sql: Bystander
+) -> None:
     _store(database, *_many(10))
     limits = QueueLimits(concurrency=4)
     assert len(claim(database, a_claimant("one"), limits=limits, limit=3)) == 3
@@ -200,7 +187,7 @@ def test_a_shared_concurrency_leaves_what_runs_elsewhere_out_of_the_budget(datab
 
 
 def test_a_rate_limit_counts_starts_within_the_period_whatever_became_of_them(
-    database: SystemDatabase, sql: Sql
+    database: SystemDatabase, sql: Bystander
 ) -> None:
     _store(database, *_many(10))
     limits = QueueLimits(rate_limit=3, rate_period_seconds=60)
@@ -253,7 +240,7 @@ class Turns:
     "late", [{"priority": 0}, {"priority": 2, "application_version": "v2"}], ids=["first", "other"]
 )
 def test_executors_that_look_at_once_and_see_different_rows_first_still_share_one_limit(
-    database: SystemDatabase, database_url: str, sql: Sql, limits: QueueLimits, late: dict[str, Any]
+    database: SystemDatabase, database_url: str, sql: Bystander, limits: QueueLimits, late: dict[str, Any]
 ) -> None:
     sql.execute("INSERT INTO dbos.queues (name, updated_at) VALUES ('work', 0)")
     turns = Turns(database_url)
@@ -269,7 +256,9 @@ def test_executors_that_look_at_once_and_see_different_rows_first_still_share_on
             assert is_conflict(caught.value)
 
 
-def test_whoever_meets_a_claim_in_progress_does_not_wait(database: SystemDatabase, database_url: str, sql: Sql) -> None:
+def test_whoever_meets_a_claim_in_progress_does_not_wait(
+    database: SystemDatabase, database_url: str, sql: Bystander
+) -> None:
     sql.execute("INSERT INTO dbos.queues (name, updated_at) VALUES ('work', 0)")
     turns = Turns(database_url)
     limits = QueueLimits(concurrency=1)
@@ -280,7 +269,7 @@ def test_whoever_meets_a_claim_in_progress_does_not_wait(database: SystemDatabas
             turns.claim(two, limits)
 
 
-def test_a_claim_leaves_the_row_of_its_queue_as_it_was(database: SystemDatabase, sql: Sql) -> None:
+def test_a_claim_leaves_the_row_of_its_queue_as_it_was(database: SystemDatabase, sql: Bystander) -> None:
     sql.execute("INSERT INTO dbos.queues (name, updated_at, concurrency) VALUES ('work', 0, 5)")
     before = sql.execute("SELECT * FROM dbos.queues").fetchall()
     _store(database, *_many(2))
@@ -329,7 +318,7 @@ def test_no_interleaving_of_claims_breaks_a_shared_limit(
         assert row[0] <= min(bounds, default=len(rows))
 
 
-def test_a_release_restores_exactly_what_the_claim_changed(database: SystemDatabase, sql: Sql) -> None:
+def test_a_release_restores_exactly_what_the_claim_changed(database: SystemDatabase, sql: Bystander) -> None:
     _store(
         database,
         a_workflow("plain", application_version=None, application_name=None),
@@ -345,7 +334,7 @@ def test_a_release_restores_exactly_what_the_claim_changed(database: SystemDatab
         assert {name: {**_row(sql, name), "updated_at": 0} for name in names} == before
 
 
-def test_a_release_leaves_what_is_no_longer_ones_own(database: SystemDatabase, sql: Sql) -> None:
+def test_a_release_leaves_what_is_no_longer_ones_own(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, *_many(3))
     claimed = claim(database)
     sql.execute("UPDATE dbos.workflow_status SET owner_xid = 'another' WHERE workflow_uuid = 'w000'")
@@ -354,7 +343,9 @@ def test_a_release_leaves_what_is_no_longer_ones_own(database: SystemDatabase, s
     assert [_row(sql, f"w00{number}")["status"] for number in range(3)] == ["PENDING", "CANCELLED", "ENQUEUED"]
 
 
-def test_a_recovery_makes_runnable_what_this_executor_and_version_left(database: SystemDatabase, sql: Sql) -> None:
+def test_a_recovery_makes_runnable_what_this_executor_and_version_left(
+    database: SystemDatabase, sql: Bystander
+) -> None:
     mine = {"executor_id": "pod-1"}
     _store(
         database,
@@ -385,7 +376,7 @@ def test_a_recovery_makes_runnable_what_this_executor_and_version_left(database:
     assert database.run(lambda: recover_workflows(a_claimant("pod-1"))) == []
 
 
-def test_a_dead_letter_frees_its_keys_and_is_final(database: SystemDatabase, sql: Sql) -> None:
+def test_a_dead_letter_frees_its_keys_and_is_final(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, a_workflow("w", recovery_attempts=9, deduplication_id="d"))
     [claimed] = claim(database)
     assert database.run(lambda: bury_workflow(claimed)) is True
@@ -403,7 +394,7 @@ def test_a_dead_letter_frees_its_keys_and_is_final(database: SystemDatabase, sql
     assert row["completed_at"] == row["updated_at"]
 
 
-def test_only_the_owner_buries(database: SystemDatabase, sql: Sql) -> None:
+def test_only_the_owner_buries(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, a_workflow("w"))
     [claimed] = claim(database)
     sql.execute("UPDATE dbos.workflow_status SET owner_xid = 'another'")
@@ -411,7 +402,7 @@ def test_only_the_owner_buries(database: SystemDatabase, sql: Sql) -> None:
     assert _row(sql, "w")["status"] == "PENDING"
 
 
-def test_a_sweep_ends_delays_and_cancels_what_is_late(database: SystemDatabase, sql: Sql) -> None:
+def test_a_sweep_ends_delays_and_cancels_what_is_late(database: SystemDatabase, sql: Bystander) -> None:
     delayed = {"status": "DELAYED"}
     _store(
         database,
@@ -442,7 +433,7 @@ def test_a_sweep_ends_delays_and_cancels_what_is_late(database: SystemDatabase, 
     assert (late["deduplication_id"], late["queue_name"], late["completed_at"] is not None) == (None, None, True)
 
 
-def test_a_debounced_workflow_gives_its_key_back_when_its_delay_ends(database: SystemDatabase, sql: Sql) -> None:
+def test_a_debounced_workflow_gives_its_key_back_when_its_delay_ends(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, a_workflow("w", status="DELAYED", delay_until_ms=1, deduplication_id="d"))
     sql.execute("UPDATE dbos.workflow_status SET is_debounced = true")
     database.run(lambda: sweep_due_rows("orders", "dbos", now_ms=100))

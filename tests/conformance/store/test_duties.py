@@ -10,7 +10,6 @@ import pytest
 
 from dbos.store.database import SystemDatabase
 from dbos.store.duties import drop_duties, hold_duty
-from support.bystander import Bystander, bystander
 from support.store_records import opened
 
 pytestmark = pytest.mark.both_databases
@@ -23,13 +22,6 @@ def database(database_url: str) -> Iterator[SystemDatabase]:
     with opened(database_url) as store:
         assert store.prepare_runtime_tables()
         yield store
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Bystander]:
-    """A connection of a bystander."""
-    with bystander(database_url) as connection:
-        yield connection
 
 
 def _hold(database: SystemDatabase, holder: str, *, seconds: float = LONG, **place: str) -> bool:

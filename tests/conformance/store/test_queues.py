@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from dbos.core.limits import QueueLimits
 from dbos.store.database import SystemDatabase
 from dbos.store.queues import Registration, load_queue, load_queues, register_queue
-from support.store_records import a_running_workflow, a_workflow, opened, writing
+from support.bystander import Bystander
+from support.store_records import a_running_workflow, a_workflow, writing
 
-Sql = psycopg.Connection[dict[str, Any]]
 LIMITS = QueueLimits(
     concurrency=9, worker_concurrency=3, rate_limit=5, rate_period_seconds=1.5, polling_interval_seconds=0.5
 )
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[SystemDatabase]:
-    """The system database."""
-    with opened(database_url) as store:
-        yield store
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Sql]:
-    """A bystander's connection."""
-    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
-        yield connection
 
 
 def _register(
@@ -45,11 +28,11 @@ def _register(
     return database.run(lambda: register_queue("work", limits or LIMITS, application, update=update, now_ms=77))
 
 
-def _rows(sql: Sql) -> list[dict[str, Any]]:
+def _rows(sql: Bystander) -> list[dict[str, Any]]:
     return sql.execute("SELECT * FROM dbos.queues ORDER BY name").fetchall()
 
 
-def test_a_new_queue_has_the_row_that_every_sdk_writes(database: SystemDatabase, sql: Sql) -> None:
+def test_a_new_queue_has_the_row_that_every_sdk_writes(database: SystemDatabase, sql: Bystander) -> None:
     assert _register(database) == Registration(changed=True)
     [row] = _rows(sql)
     wanted = {
@@ -69,7 +52,7 @@ def test_a_new_queue_has_the_row_that_every_sdk_writes(database: SystemDatabase,
     assert len(row["queue_id"]) == 36
 
 
-def test_registering_again_changes_limits_when_it_may(database: SystemDatabase, sql: Sql) -> None:
+def test_registering_again_changes_limits_when_it_may(database: SystemDatabase, sql: Bystander) -> None:
     _register(database)
     [before] = _rows(sql)
     assert _register(database, QueueLimits(), update=False) == Registration(changed=False)
@@ -80,7 +63,7 @@ def test_registering_again_changes_limits_when_it_may(database: SystemDatabase, 
     assert after["queue_id"] == before["queue_id"]
 
 
-def test_an_unclaimed_queue_is_taken_over(database: SystemDatabase, sql: Sql) -> None:
+def test_an_unclaimed_queue_is_taken_over(database: SystemDatabase, sql: Bystander) -> None:
     _register(database, application=None)
     assert _rows(sql)[0]["application_name"] is None
     _register(database)
@@ -89,21 +72,21 @@ def test_an_unclaimed_queue_is_taken_over(database: SystemDatabase, sql: Sql) ->
     assert _rows(sql)[0]["application_name"] == "orders"
 
 
-def test_a_queue_of_another_application_is_never_touched(database: SystemDatabase, sql: Sql) -> None:
+def test_a_queue_of_another_application_is_never_touched(database: SystemDatabase, sql: Bystander) -> None:
     _register(database, application="shop")
     before = _rows(sql)
     assert _register(database, QueueLimits()) == Registration(changed=False, owner="shop")
     assert _rows(sql) == before
 
 
-def test_a_queue_that_a_resource_manages_is_never_touched(database: SystemDatabase, sql: Sql) -> None:
+def test_a_queue_that_a_resource_manages_is_never_touched(database: SystemDatabase, sql: Bystander) -> None:
     sql.execute("INSERT INTO dbos.queues (queue_id, name, concurrency, updated_at) VALUES ('k8s:a:b', 'work', 7, 1)")
     before = _rows(sql)
     assert _register(database) == Registration(changed=False, managed=True)
     assert _rows(sql) == before
 
 
-def test_registering_from_many_processes_makes_one_row(database: SystemDatabase, sql: Sql) -> None:
+def test_registering_from_many_processes_makes_one_row(database: SystemDatabase, sql: Bystander) -> None:
     with ThreadPoolExecutor(8) as pool:
         done = list(pool.map(lambda _: _register(database), range(16)))
     assert all(registration.changed for registration in done)
@@ -111,7 +94,7 @@ def test_registering_from_many_processes_makes_one_row(database: SystemDatabase,
 
 
 def test_an_application_serves_its_own_queues_unclaimed_ones_and_the_internal_one(
-    database: SystemDatabase, sql: Sql
+    database: SystemDatabase, sql: Bystander
 ) -> None:
     for name, application in (("mine", "orders"), ("anybodys", None), ("theirs", "shop")):
         database.run(
@@ -153,7 +136,7 @@ def test_limits_are_read_as_they_were_written(database: SystemDatabase) -> None:
     ],
 )
 def test_limits_that_nobody_can_ask_for_are_read_too(
-    database: SystemDatabase, sql: Sql, columns: str, limits: QueueLimits
+    database: SystemDatabase, sql: Bystander, columns: str, limits: QueueLimits
 ) -> None:
     _register(database, QueueLimits())
     sql.execute(f"UPDATE dbos.queues SET {columns}")  # type: ignore[arg-type]

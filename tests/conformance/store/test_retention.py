@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,26 +12,12 @@ from dbos.store.operation import Operation
 from dbos.store.queues import register_queue
 from dbos.store.retention import MIN_AGE_MS, Deleted, delete_completed, find_completion_cutoff
 from support.bystander import Bystander, bystander
-from support.store_records import a_running_workflow, a_step, a_workflow, an_outcome, opened, writing
+from support.store_records import a_running_workflow, a_step, a_workflow, an_outcome, writing
 
 pytestmark = pytest.mark.both_databases
 TABLES = ("workflow_status", "workflow_input", "workflow_output", "operation_outputs")
 LONG_AGO = 1_000_000
 """When old workflows ended, in epoch milliseconds."""
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[SystemDatabase]:
-    """The system database."""
-    with opened(database_url) as store:
-        yield store
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Bystander]:
-    """A connection of a bystander."""
-    with bystander(database_url) as connection:
-        yield connection
 
 
 def _end(database: SystemDatabase, *ids: str, **fields: Any) -> None:
@@ -132,8 +117,7 @@ def test_workflows_in_a_circle_of_parents_do_not_hang_it(database: SystemDatabas
     _end(database, "one", "two")
     _age(sql, "one", "two")
     sql.execute(
-        "UPDATE dbos.workflow_status"
-        " SET parent_workflow_id = CASE workflow_uuid WHEN 'one' THEN 'two' ELSE 'one' END"
+        "UPDATE dbos.workflow_status SET parent_workflow_id = CASE workflow_uuid WHEN 'one' THEN 'two' ELSE 'one' END"
     )
     assert _delete(database).workflow_ids == ["one", "two"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -25,8 +24,7 @@ from dbos.store.schedules import (
     load_schedules,
     set_schedule_status,
 )
-from support.bystander import Bystander, bystander
-from support.store_records import opened
+from support.bystander import Bystander
 
 pytestmark = pytest.mark.both_databases
 
@@ -42,20 +40,6 @@ ROW = ScheduleRow(
     queue_name="reports",
     application_name="orders",
 )
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[SystemDatabase]:
-    """The system database."""
-    with opened(database_url) as store:
-        yield store
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Bystander]:
-    """A bystander's connection."""
-    with bystander(database_url) as connection:
-        yield connection
 
 
 def a_run(workflow_id: str = "sched-nightly-1", **fields: Any) -> ScheduledRun:

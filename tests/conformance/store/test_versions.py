@@ -11,14 +11,6 @@ import pytest
 from dbos._error import DBOSInitializationError
 from dbos.store.database import SystemDatabase
 from dbos.store.versions import load_latest_version, register_version
-from support.store_records import opened
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[SystemDatabase]:
-    """The system database."""
-    with opened(database_url) as store:
-        yield store
 
 
 @pytest.fixture

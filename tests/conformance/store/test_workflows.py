@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-
-import psycopg
-import pytest
-from psycopg.rows import dict_row
 
 from dbos.core.ids import OwnerToken
 from dbos.store.database import SystemDatabase
 from dbos.store.rows import Insertion, NewWorkflow, RecordedResult
 from dbos.store.steps import load_step, load_steps
 from dbos.store.workflows import created, load_result, resolve_insertion
+from support.bystander import Bystander
 from support.store_records import a_running_workflow, a_step, a_workflow, an_outcome, opened, writing
-
-Sql = psycopg.Connection[dict[str, Any]]
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[SystemDatabase]:
-    """The system database."""
-    with opened(database_url) as store:
-        yield store
-
-
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Sql]:
-    """A bystander's connection."""
-    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
-        yield connection
 
 
 def _store(database: SystemDatabase, *records: Any) -> None:
@@ -43,7 +23,7 @@ def _resolve(database: SystemDatabase, record: NewWorkflow) -> Insertion | None:
     return database.run(lambda: resolve_insertion(record))
 
 
-def test_every_field_of_a_start_is_in_its_row(database: SystemDatabase, sql: Sql) -> None:
+def test_every_field_of_a_start_is_in_its_row(database: SystemDatabase, sql: Bystander) -> None:
     record = a_workflow(
         "w",
         status="DELAYED",
@@ -106,13 +86,13 @@ def test_every_field_of_a_start_is_in_its_row(database: SystemDatabase, sql: Sql
     assert inputs == [{"workflow_uuid": "w", "inputs": record.inputs}]
 
 
-def test_without_attributes_the_column_holds_json_null(database: SystemDatabase, sql: Sql) -> None:
+def test_without_attributes_the_column_holds_json_null(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, a_workflow())
     row = sql.execute("SELECT attributes::text AS text FROM dbos.workflow_status").fetchone()
     assert row == {"text": "null"}
 
 
-def test_a_second_start_changes_nothing(database: SystemDatabase, sql: Sql) -> None:
+def test_a_second_start_changes_nothing(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, a_workflow("w"))
     before = sql.execute("SELECT * FROM dbos.workflow_status JOIN dbos.workflow_input USING (workflow_uuid)").fetchall()
     _store(database, a_workflow("w", name="another", inputs="x", priority=9))
@@ -140,7 +120,7 @@ def test_a_start_whose_commit_was_in_doubt_finds_its_own_row(database: SystemDat
     assert _resolve(database, record) == created(record)
 
 
-def test_a_start_learns_who_holds_its_deduplication_id(database: SystemDatabase, sql: Sql) -> None:
+def test_a_start_learns_who_holds_its_deduplication_id(database: SystemDatabase, sql: Bystander) -> None:
     _store(
         database, a_workflow("holder", deduplication_id="d"), a_workflow("other", queue_name="q", deduplication_id="d")
     )
@@ -158,7 +138,7 @@ def test_the_holder_of_the_id_is_told_before_the_holder_of_the_deduplication_id(
     assert found.deduplicated_by is None
 
 
-def test_a_result_is_there_once_the_workflow_ended(database: SystemDatabase, sql: Sql) -> None:
+def test_a_result_is_there_once_the_workflow_ended(database: SystemDatabase, sql: Bystander) -> None:
     def result(workflow_id: str) -> RecordedResult | None:
         return database.run(lambda: load_result(workflow_id))
 
@@ -172,7 +152,7 @@ def test_a_result_is_there_once_the_workflow_ended(database: SystemDatabase, sql
     assert result("w") == RecordedResult(status="SUCCESS", output="old place", error=None, serialization=None)
 
 
-def test_a_rerun_overwrites_the_outcome_of_the_run_before(database: SystemDatabase, sql: Sql) -> None:
+def test_a_rerun_overwrites_the_outcome_of_the_run_before(database: SystemDatabase, sql: Bystander) -> None:
     _store(database, a_running_workflow("w"), an_outcome("w", status="ERROR", output=None, error="first"))
     sql.execute("UPDATE dbos.workflow_status SET status = 'PENDING', owner_xid = 'owner'")
     _store(database, an_outcome("w", output="second"))

@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from dbos.core.ids import OwnerToken, WorkflowId
 from dbos.store.database import SystemDatabase
@@ -19,17 +18,10 @@ from dbos.store.operation import DatabaseClosedError
 from dbos.store.records import StartAnswer, StepAnswer
 from dbos.store.rows import ParentStep
 from dbos.store.writer import MAX_RECORDS, GroupCommitWriter
+from support.bystander import Bystander
 from support.store_records import a_running_workflow, a_step, a_workflow, an_outcome, opened, writing
 
-Sql = psycopg.Connection[dict[str, Any]]
 CREATED = StartAnswer(allowed=True, created=True)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[SystemDatabase]:
-    """The system database."""
-    with opened(database_url) as store:
-        yield store
 
 
 @pytest.fixture
@@ -39,32 +31,25 @@ def writer(database: SystemDatabase) -> Iterator[GroupCommitWriter]:
         yield running
 
 
-@pytest.fixture
-def sql(database_url: str) -> Iterator[Sql]:
-    """A bystander's connection."""
-    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
-        yield connection
-
-
-def _one(sql: Sql, query: str, *parameters: Any) -> Any:
+def _one(sql: Bystander, query: str, *parameters: Any) -> Any:
     row = sql.execute(query, parameters).fetchone()  # type: ignore[arg-type]
     assert row is not None
     return next(iter(row.values()))
 
 
-def _commits(sql: Sql) -> int:
+def _commits(sql: Bystander) -> int:
     """How many transactions wrote the rows of workflow_status."""
     return int(_one(sql, "SELECT count(DISTINCT xmin::text) FROM dbos.workflow_status"))
 
 
-def _kill_others(sql: Sql) -> None:
+def _kill_others(sql: Bystander) -> None:
     sql.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
 
 
-def test_what_gathers_while_a_statement_runs_shares_a_commit(database: SystemDatabase, sql: Sql) -> None:
+def test_what_gathers_while_a_statement_runs_shares_a_commit(database: SystemDatabase, sql: Bystander) -> None:
     writer = GroupCommitWriter(database.source)
     futures = [writer.submit(a_workflow()) for _ in range(1200)]
     writer.start()
@@ -73,7 +58,7 @@ def test_what_gathers_while_a_statement_runs_shares_a_commit(database: SystemDat
     assert _commits(sql) == -(-1200 // MAX_RECORDS)
 
 
-def test_many_threads_share_few_commits(writer: GroupCommitWriter, sql: Sql) -> None:
+def test_many_threads_share_few_commits(writer: GroupCommitWriter, sql: Bystander) -> None:
     with ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(lambda _: writer.write(a_workflow()), range(1000)))
     assert answers == [CREATED] * 1000
@@ -81,7 +66,7 @@ def test_many_threads_share_few_commits(writer: GroupCommitWriter, sql: Sql) -> 
     assert _commits(sql) < 700
 
 
-def test_a_batch_is_bounded_in_bytes(database: SystemDatabase, sql: Sql) -> None:
+def test_a_batch_is_bounded_in_bytes(database: SystemDatabase, sql: Bystander) -> None:
     writer = GroupCommitWriter(database.source)
     futures = [writer.submit(a_workflow(inputs="x" * 1_500_000)) for _ in range(6)]
     writer.start()
@@ -90,12 +75,12 @@ def test_a_batch_is_bounded_in_bytes(database: SystemDatabase, sql: Sql) -> None
     assert _commits(sql) == 3
 
 
-def test_a_lone_record_is_written_by_its_caller(writer: GroupCommitWriter, sql: Sql) -> None:
+def test_a_lone_record_is_written_by_its_caller(writer: GroupCommitWriter, sql: Bystander) -> None:
     assert writer.write(a_workflow("one")) == CREATED
     assert _one(sql, "SELECT inputs FROM dbos.workflow_input") != ""
 
 
-def test_a_callers_own_records_keep_their_order(writer: GroupCommitWriter, sql: Sql) -> None:
+def test_a_callers_own_records_keep_their_order(writer: GroupCommitWriter, sql: Bystander) -> None:
     futures: list[Future[Any]] = []
     for number in range(50):
         name = f"w{number}"
@@ -118,7 +103,7 @@ POISON = [
 
 
 @pytest.mark.parametrize("poison", POISON, ids=[f"{number}" for number in range(len(POISON))])
-def test_a_record_that_cannot_be_written_fails_alone(database: SystemDatabase, sql: Sql, poison: Any) -> None:
+def test_a_record_that_cannot_be_written_fails_alone(database: SystemDatabase, sql: Bystander, poison: Any) -> None:
     writer = GroupCommitWriter(database.source)
     before = [writer.submit(a_workflow(f"before{number}")) for number in range(5)]
     bad = writer.submit(poison)
@@ -159,14 +144,16 @@ def test_two_inserts_of_one_id_do_not_stop_each_other(writer: GroupCommitWriter,
     assert same.result(10) == CREATED
 
 
-def test_a_lost_connection_is_replaced_and_every_record_is_written_once(writer: GroupCommitWriter, sql: Sql) -> None:
+def test_a_lost_connection_is_replaced_and_every_record_is_written_once(
+    writer: GroupCommitWriter, sql: Bystander
+) -> None:
     writer.write(a_workflow())
     _kill_others(sql)
     assert writer.write(a_workflow("after")) == CREATED
     assert _one(sql, "SELECT count(*) FROM dbos.workflow_status WHERE workflow_uuid = 'after'") == 1
 
 
-def test_connections_killed_under_load_lose_and_double_nothing(writer: GroupCommitWriter, sql: Sql) -> None:
+def test_connections_killed_under_load_lose_and_double_nothing(writer: GroupCommitWriter, sql: Bystander) -> None:
     stop = threading.Event()
     written: list[str] = []
 
@@ -200,7 +187,7 @@ def test_connections_killed_under_load_lose_and_double_nothing(writer: GroupComm
     assert {(row["status"], row["told"], row["steps"]) for row in rows} == {("SUCCESS", True, 1)}
 
 
-def test_without_retries_a_lost_connection_is_told_to_the_caller(database: SystemDatabase, sql: Sql) -> None:
+def test_without_retries_a_lost_connection_is_told_to_the_caller(database: SystemDatabase, sql: Bystander) -> None:
     with writing(database, retry=False) as writer:
         writer.write(a_workflow())
         _kill_others(sql)
@@ -209,7 +196,7 @@ def test_without_retries_a_lost_connection_is_told_to_the_caller(database: Syste
         assert writer.write(a_workflow()) == CREATED
 
 
-def test_stop_writes_what_was_submitted(database: SystemDatabase, sql: Sql) -> None:
+def test_stop_writes_what_was_submitted(database: SystemDatabase, sql: Bystander) -> None:
     writer = GroupCommitWriter(database.source)
     writer.start()
     futures = [writer.submit(a_workflow()) for _ in range(500)]
@@ -238,7 +225,7 @@ def test_a_stopped_writer_answers_who_waits_for_a_held_row(database: SystemDatab
             assert held.exception(1) is not None
 
 
-def test_a_step_is_written_once_and_only_for_the_owner(writer: GroupCommitWriter, sql: Sql) -> None:
+def test_a_step_is_written_once_and_only_for_the_owner(writer: GroupCommitWriter, sql: Bystander) -> None:
     writer.write(a_running_workflow("w"))
     assert writer.write(a_step("w", 1)) == StepAnswer(owned=True, written=True, status="PENDING")
     assert writer.write(a_step("w", 1, output="other")) == StepAnswer(owned=True, written=False, status="PENDING")
@@ -249,7 +236,7 @@ def test_a_step_is_written_once_and_only_for_the_owner(writer: GroupCommitWriter
     assert _one(sql, "SELECT count(*) FROM dbos.operation_outputs") == 1
 
 
-def test_an_outcome_is_recorded_once_and_only_for_the_owner(writer: GroupCommitWriter, sql: Sql) -> None:
+def test_an_outcome_is_recorded_once_and_only_for_the_owner(writer: GroupCommitWriter, sql: Bystander) -> None:
     writer.write(a_running_workflow("w", deduplication_id="d", queue_name="work"))
     assert writer.write(an_outcome("w", owner=OwnerToken("thief"))) is False
     assert writer.write(an_outcome("w", status="ERROR", output=None, error="e")) is True
@@ -261,7 +248,7 @@ def test_an_outcome_is_recorded_once_and_only_for_the_owner(writer: GroupCommitW
     assert row["completed_at"] == row["updated_at"]
 
 
-def test_a_child_goes_in_with_its_parents_step_or_not_at_all(writer: GroupCommitWriter, sql: Sql) -> None:
+def test_a_child_goes_in_with_its_parents_step_or_not_at_all(writer: GroupCommitWriter, sql: Bystander) -> None:
     writer.write(a_running_workflow("p"))
 
     def child(name: str, owner: str) -> StartAnswer:
@@ -280,7 +267,7 @@ def test_a_child_goes_in_with_its_parents_step_or_not_at_all(writer: GroupCommit
     assert [tuple(found.values()) for found in row] == [(1, "workflow", "p-1")]
 
 
-def test_of_starts_with_one_id_or_deduplication_id_one_goes_in(database: SystemDatabase, sql: Sql) -> None:
+def test_of_starts_with_one_id_or_deduplication_id_one_goes_in(database: SystemDatabase, sql: Bystander) -> None:
     writer = GroupCommitWriter(database.source)
     same_id = [writer.submit(a_workflow("same")) for _ in range(10)]
     same_key = [writer.submit(a_workflow(deduplication_id="key")) for _ in range(10)]
@@ -321,7 +308,7 @@ def test_a_deadlock_between_two_writers_batches_cannot_arise(database: SystemDat
         assert all(future.result(20).written for future in futures)
 
 
-def test_behind_a_proxy_that_pools_transactions_sessions_stay_as_they_are(database_url: str, sql: Sql) -> None:
+def test_behind_a_proxy_that_pools_transactions_sessions_stay_as_they_are(database_url: str, sql: Bystander) -> None:
     settings = (
         "lock_timeout",
         "enable_seqscan",
