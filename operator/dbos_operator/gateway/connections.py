@@ -11,17 +11,11 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Engine, event
-from sqlalchemy import exc as pool_errors
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from dbos.store.catalog import Catalog
-from dbos.store.dialects.postgres import (
-    ConnectionSource,
-    PoolSettings,
-    PostgresConnection,
-    open_engine,
-    parse_url,
-)
+from dbos.store.dialects.postgres import PoolSettings, PoolTimeoutError, PostgresConnection
+from dbos.store.dialects.postgres_engine import EngineSource, open_engine, parse_url
 from dbos_operator.errors import (
     AuthenticationFailedError,
     DatabaseUnavailableError,
@@ -48,7 +42,7 @@ class Connections:
         self._clock = clock
         self._engine = _open(request, clock)
         catalog = Catalog.load("dbos_operator.gateway.sql", schema=request.schema)
-        self._source = ConnectionSource(self._engine, catalog)
+        self._source = EngineSource(self._engine, catalog)
         self._in_use: dict[int, PostgresConnection] = {}
 
     @contextmanager
@@ -63,7 +57,7 @@ class Connections:
                     del self._in_use[id(connection)]
         except psycopg.Error as error:
             raise translate(error) from error
-        except pool_errors.TimeoutError as error:
+        except PoolTimeoutError as error:
             raise DatabaseUnavailableError("every connection to the database is busy") from error
 
     def close_idle(self) -> None:

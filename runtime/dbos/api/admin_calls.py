@@ -15,7 +15,7 @@ from dbos.engine.engine import STOP_SECONDS, Engine
 from dbos.engine.interpreters import run_blocking
 from dbos.engine.management import cancel, fork, resume
 from dbos.observability.admin_routes import ForkRequest
-from dbos.store.introspection import StepFilter
+from dbos.store.filters import StepFilter
 from dbos.store.queues import load_queues
 from dbos.store.rows import QueueRow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from dbos._sys_db import WorkflowStatus
 from dbos.api.administration import Administration
@@ -32,13 +32,15 @@ from dbos.api.schedules import Schedules
 from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses
 from dbos.api.stepping import Stepping, StepStatus
 from dbos.api.tracing import current_span, current_tracer
-from dbos.api.transactions import Transactions, current_session
+from dbos.api.transactions import Transactions
 from dbos.api.versions import Versions
 from dbos.api.wsgi import join_wsgi
 from dbos.config.keys import DBOSConfig
 from dbos.config.vendor import note_vendor_keys
 from dbos.engine.context import current_execution, current_step, current_user
-from dbos.store.user_database import UserSession
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,8 +111,10 @@ class _ContextAttributes(type):
         return StepStatus(step.function_id, step.attempt - 1, step.max_attempts)
 
     @property
-    def sql_session(cls) -> UserSession:
+    def sql_session(cls) -> Session:
         """The session of the transaction that runs here. Raises DBOSException outside of @DBOS.transaction."""
+        from dbos.api.transaction_calls import current_session  # noqa: PLC0415 -- as in DBOS.transaction
+
         return current_session()
 
     @property

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar, Unpack
-
-from sqlalchemy import Engine as SQLAlchemyEngine
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from dbos._error import DBOSInitializationError
 from dbos._sys_db import WorkflowStatus
@@ -37,6 +35,9 @@ from dbos.serialization.custom import Serializer, add_serializer
 from dbos.store.dequeue import Claimant
 from dbos.store.rows import NewWorkflow
 from dbos.store.writer import GroupCommitWriter
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine as SQLAlchemyEngine
 
 R = TypeVar("R")
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-
-from sqlalchemy import Engine
+from typing import TYPE_CHECKING
 
 from dbos._error import DBOSInitializationError
-from dbos.config.databases import system_url_beside
+from dbos.config.databases import check_engine, system_url_beside
 from dbos.config.refusal import refuse
 from dbos.store.backend import DatabaseSettings
 from dbos.store.database import SystemDatabase
 from dbos.store.dialects.postgres import PoolSettings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 POOL_SIZE = 5
 QUERY_TIMEOUT_SECONDS = 30.0
@@ -32,7 +34,7 @@ class ClientOptions:
     idle_transaction_seconds: float | None
 
     def __post_init__(self) -> None:
-        _check_engine(self.engine)
+        check_engine(self.engine)
         for key, count in (
             ("system_database_pool_size", self.pool_size),
             ("system_database_polling_concurrency", self.polling_concurrency),
@@ -115,9 +117,3 @@ def open_client_database(url: str | None, options: ClientOptions) -> SystemDatab
     except ValueError as error:
         key = "system_database_url" if options.engine is None else "system_database_engine"
         raise DBOSInitializationError(f"{key}: {error}") from error
-
-
-def _check_engine(engine: object) -> None:
-    if engine is not None and not isinstance(engine, Engine):
-        hint = "; give its sync twin" if hasattr(engine, "sync_engine") else ""
-        raise refuse("system_database_engine", engine, expected=f"an Engine of SQLAlchemy{hint}")

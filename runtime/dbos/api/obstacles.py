@@ -9,7 +9,7 @@ from dbos._sys_db import WorkflowStatus
 from dbos.core.dispatch import RESERVED_PREFIX, Undispatchable, dispatch_obstacle
 from dbos.store.database import SystemDatabase
 from dbos.store.depths import Facts, load_facts
-from dbos.store.obstacles import WAITING
+from dbos.store.filters import WAITING
 
 
 def note_obstacles(database: SystemDatabase, statuses: Sequence[WorkflowStatus]) -> None:

@@ -16,8 +16,7 @@ from dbos.api.options import check_attributes
 from dbos.core.statuses import WorkflowStatusString
 from dbos.serialization.decoding import UndecodableError, decode_error, decode_inputs, decode_value
 from dbos.store.database import SystemDatabase
-from dbos.store.introspection import StepFilter, WorkflowFilter, list_steps, list_workflows
-from dbos.store.obstacles import WAITING
+from dbos.store.filters import WAITING, StepFilter, WorkflowFilter
 from dbos.store.operation import Row
 
 logger = logging.getLogger("dbos")
@@ -133,15 +132,8 @@ def list_statuses(database: SystemDatabase, application: str | None, options: Li
         offset=check_count("offset", options.get("offset")),
         newest_first=options.get("sort_desc", False),
     )
-    rows = database.query(
-        lambda engine: list_workflows(
-            engine,
-            database.table_schema,
-            wanted,
-            load_input=options.get("load_input", True),
-            load_output=options.get("load_output", True),
-            timeout_seconds=database.query_timeout_seconds,
-        )
+    rows = database.list_workflows(
+        wanted, load_input=options.get("load_input", True), load_output=options.get("load_output", True)
     )
     statuses = [workflow_status(row) for row in rows]
     note_obstacles(database, statuses)
@@ -178,9 +170,7 @@ def existing(status: WorkflowStatus | None, workflow_id: str) -> WorkflowStatus:
 
 def list_step_infos(database: SystemDatabase, wanted: StepFilter) -> list[dict[str, Any]]:
     """The recorded steps of a workflow in order, as dictionaries. Raises DBOSQueryTimeoutError."""
-    timeout = database.query_timeout_seconds
-    rows = database.query(lambda engine: list_steps(engine, database.table_schema, wanted, timeout_seconds=timeout))
-    return [_step(row) for row in rows]
+    return [_step(row) for row in database.list_steps(wanted)]
 
 
 def workflow_status(row: Row) -> WorkflowStatus:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from dbos.config.refusal import refuse
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 SYSTEM_SUFFIX = "_dbos_sys"
 
@@ -41,11 +44,27 @@ def choose_databases(
     return DatabaseUrls(system, own)
 
 
+def check_engine(engine: object) -> Engine | None:
+    """An engine that an application brings. Raises DBOSInitializationError for all else, asynchronous ones too."""
+    if engine is None:
+        return None
+    from sqlalchemy import Engine  # noqa: PLC0415 -- who brings none may do without SQLAlchemy
+
+    if not isinstance(engine, Engine):
+        hint = "; give its sync twin" if hasattr(engine, "sync_engine") else ""
+        raise refuse("system_database_engine", engine, expected=f"an Engine of SQLAlchemy{hint}")
+    return engine
+
+
 def system_url_beside(application: str, *, name: str | None = None) -> str:
     """The URL of the system database that goes with an application's, on the same server; it may have a `name`.
 
     What is no URL of PostgreSQL stays as it is.
     """
+    # A deprecated way pays for the import; others do without SQLAlchemy where they can.
+    from sqlalchemy.engine import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
     try:
         url = make_url(application)
     except ArgumentError:

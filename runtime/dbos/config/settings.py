@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
-
-from sqlalchemy import Engine
+from typing import TYPE_CHECKING, Any
 
 from dbos.config.observability import LogOptions, OtlpOptions
 from dbos.config.recovery import RecoveryOptions
 from dbos.config.refusal import refuse
 from dbos.config.retention import RetentionOptions
 from dbos.core.limits import MAX_SECONDS
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 MIN_INTERVAL_SECONDS = 0.001
 _NAME = re.compile(r"[a-z0-9-_]{3,256}")

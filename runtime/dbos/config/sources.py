@@ -6,10 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine
-
 from dbos._error import DBOSInitializationError
-from dbos.config.databases import choose_databases
+from dbos.config.databases import check_engine, choose_databases
 from dbos.config.file import ConfigFile
 from dbos.config.keys import DBOSConfig
 from dbos.config.observability import parse_logs, parse_otlp
@@ -54,7 +52,7 @@ def load_settings(
         raise DBOSInitializationError(
             "name: expected the application's name in the configuration or dbos-config.yaml, got nothing"
         )
-    engine = _take(config, "system_database_engine", Engine)
+    engine = check_engine(config.get("system_database_engine"))
     urls = choose_databases(
         system=_take(config, "system_database_url", str) or database_url,
         application=_take(config, "application_database_url", str),

@@ -23,12 +23,12 @@ from dbos.engine.context import (
     workflow_attributes,
     workflow_timeout,
 )
+from dbos.engine.forgetting import forget_checkpoints
 from dbos.engine.plan import Invoke, Plan, Read, Write
 from dbos.engine.registry import Call
 from dbos.engine.services import Services
 from dbos.engine.spans import workflow_span
 from dbos.engine.tracing import trace_carrier
-from dbos.engine.transactions import forget_checkpoints
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_value
 from dbos.serialization.failures import encode_failure

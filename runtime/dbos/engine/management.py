@@ -10,10 +10,10 @@ from dbos._error import DBOSException
 from dbos.core.ids import WorkflowId
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.context import recording_execution
+from dbos.engine.forgetting import forget_from
 from dbos.engine.operations import operate
 from dbos.engine.plan import Plan, Read
 from dbos.engine.services import Services
-from dbos.engine.transactions import forget_from
 from dbos.serialization.encoding import encode_value
 from dbos.store.forks import Fork, Rewind, fork_workflow, rewind_workflow
 from dbos.store.management import (

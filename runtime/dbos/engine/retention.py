@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from dbos.config.retention import RetentionOptions
+from dbos.engine.forgetting import forget_left_behind
 from dbos.engine.services import Services
-from dbos.engine.transactions import forget_left_behind
 from dbos.store.operation import DatabaseClosedError
 from dbos.store.retention import Deleted, delete_completed, find_completion_cutoff
 from dbos.telemetry import WorkflowsDeleted

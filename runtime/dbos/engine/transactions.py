@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ from dbos.store.checkpoints import (
     kept_open,
 )
 from dbos.store.database import SystemDatabase
-from dbos.store.user_database import Janitor, UserDatabase, known_databases
+from dbos.store.user_database import UserDatabase
 from dbos.store.writer import GroupCommitWriter
 from dbos.telemetry import StepEnded
 
@@ -52,9 +52,6 @@ logger = logging.getLogger("dbos")
 FIRST_PAUSE_SECONDS = 0.001
 PAUSE_FACTOR = 1.5
 LONGEST_PAUSE_SECONDS = 2.0
-
-janitor = Janitor()
-"""Removes the checkpoints of workflows that ended."""
 
 
 class Format(Protocol):
@@ -177,37 +174,6 @@ def run_plainly(transaction: TransactionFunction, args: tuple[Any, ...], kwargs:
 
     value, _ = yield from _retried(work, _nobody)
     return value
-
-
-def forget_checkpoints(execution: Execution) -> None:
-    """Have the checkpoints of a workflow removed that has ended: its steps tell what they did."""
-    for database in execution.databases:
-        janitor.forget(database, execution.workflow_id)
-
-
-def forget_left_behind(workflow_ids: Sequence[str]) -> None:
-    """Remove what checkpoints deleted workflows left behind in the databases of this process. Blocks.
-
-    Where that fails they stay, and do no harm.
-    """
-    for database in list(known_databases):
-        try:
-            for workflow_id in database.find_checkpoints(workflow_ids):
-                janitor.forget(database, workflow_id)
-        except Exception as error:  # noqa: BLE001 -- a database of the user may raise anything, and is asked again later
-            logger.info("The checkpoints of deleted workflows' transactions stay: %s", error)
-
-
-def forget_from(workflow_id: str, first_step: int) -> None:
-    """Remove the checkpoints of a workflow from a step on, in every database of this process. Blocks.
-
-    Raises DBOSException when that fails.
-    """
-    for database in list(known_databases):
-        try:
-            database.forget(workflow_id, first_step)
-        except Exception as error:
-            raise DBOSException(f"The checkpoints of workflow {workflow_id} cannot be removed: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

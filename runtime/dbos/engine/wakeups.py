@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from typing import cast
 
 from dbos.engine.file_watch import FileWatch
 from dbos.engine.waiting import Channel, Signals
@@ -54,8 +55,8 @@ def make_listener(  # noqa: PLR0913 -- a function for each kind of news
     """
     if isinstance(source, SqliteSource):
         return FileWatch(source, signals, on_change=on_change)
-    assert isinstance(source, ConnectionSource)
-    return Listener(source, schema, signals, on_queues=on_queues, on_schedules=on_schedules, lock_key=lock_key)
+    connections = cast("ConnectionSource", source)
+    return Listener(connections, schema, signals, on_queues=on_queues, on_schedules=on_schedules, lock_key=lock_key)
 
 
 class Listener:

@@ -10,17 +10,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from psycopg.errors import DeadlockDetected
-from sqlalchemy import Engine
 
 from dbos._error import DBOSInitializationError
 from dbos.core.retry import reconnect_delay
 from dbos.store.backend import DatabaseSettings, Source, open_backend
 from dbos.store.dialects.errors import is_connection_lost
+from dbos.store.filters import StepFilter, WorkflowFilter
 from dbos.store.first_use import FirstUse
 from dbos.store.operation import DatabaseClosedError, Operation, Row, Statement, perform
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
@@ -39,7 +42,6 @@ class SystemDatabase:
         """Nothing is connected yet. Raises ValueError for what is neither PostgreSQL by psycopg 3 nor SQLite."""
         self._settings = settings
         self._backend = open_backend(settings)
-        self.engine = self._backend.engine
         self.source: Source = self._backend.source
         self.has_runtime_tables = False
         """Whether the tables of executors and duties are there; see prepare_runtime_tables."""
@@ -50,6 +52,11 @@ class SystemDatabase:
         self._leave_at = 0.0
         self._first_use: FirstUse | None = None
         self._polls = threading.Semaphore(settings.polling_concurrency or max(1, settings.pool.size // 2))
+
+    @property
+    def engine(self) -> Engine:
+        """An engine of SQLAlchemy on the database, for composed queries."""
+        return self._backend.engine
 
     @property
     def schema(self) -> str:
@@ -149,7 +156,32 @@ class SystemDatabase:
                 self.source.renew()  # pooled connections died with this one; the next is new
             raise
 
-    def query(self, act: Callable[[Engine], T]) -> T:
+    def list_workflows(self, wanted: WorkflowFilter, *, load_input: bool, load_output: bool) -> list[Row]:
+        """The rows of workflows that match. Raises DBOSQueryTimeoutError when that takes too long."""
+        from dbos.store import introspection  # noqa: PLC0415 -- who lists nothing may do without SQLAlchemy
+
+        timeout = self.query_timeout_seconds
+        return self._query(
+            lambda engine: introspection.list_workflows(
+                engine,
+                self.table_schema,
+                wanted,
+                load_input=load_input,
+                load_output=load_output,
+                timeout_seconds=timeout,
+            )
+        )
+
+    def list_steps(self, wanted: StepFilter) -> list[Row]:
+        """The recorded steps of a workflow in order. Raises DBOSQueryTimeoutError when that takes too long."""
+        from dbos.store import introspection  # noqa: PLC0415 -- as above
+
+        timeout = self.query_timeout_seconds
+        return self._query(
+            lambda engine: introspection.list_steps(engine, self.table_schema, wanted, timeout_seconds=timeout)
+        )
+
+    def _query(self, act: Callable[[Engine], T]) -> T:
         """Call a function that reads through the engine; it is called again when a connection is lost."""
 
         def attempt() -> T:
@@ -207,7 +239,7 @@ class SystemDatabase:
         if readers is not None:
             readers.shutdown(wait=True)
         if self._settings.engine is None:
-            self.source.dispose()
+            self._backend.dispose()
 
     def _submit(self, act: Callable[[], T]) -> Future[T]:
         with self._lock:

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Table, and_, case, exists, func, literal, or_
 
 from dbos.core.dispatch import RESERVED_PREFIX
+from dbos.store.filters import WAITING
 
-WAITING = ("ENQUEUED", "DELAYED")
 PARTITION_LIMITS = ("partition_concurrency", "partition_worker_concurrency", "partition_rate_limit_max")
 _SEPARATOR = "\x1f"
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import StaticPool
 
-from dbos.store.backend import read_url
+from dbos.store.checkpoint_removal import known_databases
 from dbos.store.checkpoints import CheckpointKind, CheckpointTable
 from dbos.store.dialects.sqlite import BUSY_SECONDS, database_file
+from dbos.store.urls import read_url
 
 if TYPE_CHECKING:  # the object mapper and greenlets cost a process that has no transactions time and memory
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -25,7 +24,6 @@ if TYPE_CHECKING:  # the object mapper and greenlets cost a process that has no 
 
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
-UserSession: TypeAlias = "Session"
 
 FORGET_SECONDS = 30.0
 """How long the removal of checkpoints may take on a loop of the application."""
@@ -179,45 +177,6 @@ class AsyncUserDatabase:
 
 
 UserDatabase = SyncUserDatabase | AsyncUserDatabase
-known_databases: WeakSet[UserDatabase] = WeakSet()
-"""Every database of the user that this process opened."""
-
-
-class Janitor:
-    """Removes checkpoints of workflows that ended, one after the other, on a thread of its own while there are any."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[UserDatabase, str]] = deque()
-        self._changed = threading.Condition(threading.Lock())
-        self._works = False
-
-    def forget(self, database: UserDatabase, workflow_id: str) -> None:
-        """Remove a workflow's checkpoints soon; where that fails they stay, and do no harm."""
-        with self._changed:
-            self._waiting.append((database, workflow_id))
-            if not self._works:
-                self._works = True
-                threading.Thread(target=self._work, name="dbos-checkpoints", daemon=True).start()
-
-    def settle(self, seconds: float) -> bool:
-        """Wait until nothing is left to remove; whether that came about in time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._works, timeout=seconds)
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                if not self._waiting:
-                    self._works = False
-                    self._changed.notify_all()
-                    return
-                database, workflow_id = self._waiting.popleft()
-            try:
-                database.forget(workflow_id)
-            except Exception as error:  # noqa: BLE001 -- the thread's boundary; a checkpoint that stays does no harm
-                logger.info(
-                    "The checkpoints of a workflow's transactions stay: %s", error, extra={"workflow_id": workflow_id}
-                )
 
 
 def _session_maker() -> Any:

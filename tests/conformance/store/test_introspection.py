@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from dbos.store.database import SystemDatabase
-from dbos.store.introspection import WorkflowFilter, list_workflows
+from dbos.store.filters import WorkflowFilter
+from dbos.store.introspection import list_workflows
 from support.postgres import PostgresServer
 from support.store_records import a_running_workflow, a_workflow, an_outcome, opened, writing
 

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 from sqlalchemy import event
 
-from dbos.store.introspection import WorkflowFilter, list_workflows
+from dbos.store.filters import WorkflowFilter
+from dbos.store.introspection import list_workflows
 from support.store_records import opened
 
 WAITING = ("ENQUEUED", "PENDING", "DELAYED")

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from dbos.store.dialects.postgres import parse_url
+from dbos.store.dialects.postgres_pool import connection_arguments
 from dbos.store.migrations import runner
 from dbos.store.migrations.runner import MIGRATION_LOCK, create_database_if_missing, ensure_schema
 from support.peer import start_peer
@@ -111,7 +111,7 @@ def test_a_start_waits_for_a_migration_that_is_under_way(database_url: str, monk
 
 
 def test_a_missing_database_is_created_once_by_whoever_comes_first(absent_url: str) -> None:
-    url = parse_url(absent_url)
+    url = connection_arguments(absent_url)
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(create_database_if_missing, [url] * 4))
     psycopg.connect(absent_url).close()
@@ -123,8 +123,8 @@ def test_a_database_that_exists_needs_no_maintenance_database(
     opened: list[object] = []
     connect = psycopg.connect
     monkeypatch.setattr(psycopg, "connect", lambda **options: opened.append(options["dbname"]) or connect(**options))
-    create_database_if_missing(parse_url(database_url))
-    assert opened == [parse_url(database_url).database]
+    create_database_if_missing(connection_arguments(database_url))
+    assert opened == [connection_arguments(database_url)["dbname"]]
 
 
 def test_a_role_that_may_not_create_databases_gets_a_warning_only(
@@ -134,13 +134,13 @@ def test_a_role_that_may_not_create_databases_gets_a_warning_only(
     with psycopg.connect(postgres_server.url, autocommit=True) as admin:
         admin.execute(f"CREATE ROLE {role} LOGIN".encode())
         try:
-            create_database_if_missing(parse_url(postgres_server.url_of("nowhere", user=role)))
+            create_database_if_missing(connection_arguments(postgres_server.url_of("nowhere", user=role)))
         finally:
             admin.execute(f"DROP ROLE {role}".encode())
     assert "could not create the database" in caplog.text
 
 
 def test_a_server_that_is_not_there_gets_a_warning_only(caplog: pytest.LogCaptureFixture) -> None:
-    create_database_if_missing(parse_url("postgresql://someone:secret@127.0.0.1:1/app"))
+    create_database_if_missing(connection_arguments("postgresql://someone:secret@127.0.0.1:1/app"))
     assert "could not create the database" in caplog.text
     assert "secret" not in caplog.text

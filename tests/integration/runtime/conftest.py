@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from dbos import DBOS, DBOSClient
-from dbos.store.user_database import known_databases
+from dbos.store.checkpoint_removal import known_databases
 from support.bystander import Bystander, bystander
 from support.postgres import PostgresServer
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import InvalidRequestError
 
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SetWorkflowID, SQLAlchemyDatasource
 from dbos._error import DBOSException, DBOSInitializationError
-from dbos.engine.transactions import janitor
+from dbos.engine.forgetting import janitor
 from integration.runtime.conftest import Launch
 from support.bystander import Bystander
 

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, select, text
 
 from dbos import DBOS, Queue, SetWorkflowID
 from dbos._error import DBOSException, DBOSInitializationError
-from dbos.engine.transactions import janitor
+from dbos.engine.forgetting import janitor
 from integration.runtime.conftest import Launch
 from support.bystander import Bystander
 

@@ -1,24 +1,16 @@
-"""PostgreSQL by psycopg 3: connections in autocommit, prepared statements, one round trip a statement.
-
-SQLAlchemy is the pool that connections come from; statements go to the driver directly.
-"""
+"""PostgreSQL by psycopg 3: connections in autocommit, prepared statements, one round trip a statement."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, LiteralString, TypeAlias
+from typing import Any, LiteralString, Protocol, TypeAlias
 
 import psycopg
 from psycopg import errors
 from psycopg.rows import dict_row
-from sqlalchemy import Connection, Engine, create_engine, event, func, select, true
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from dbos._error import DBOSQueryTimeoutError
 from dbos.store.catalog import Catalog
 from dbos.store.operation import Row, Statement
 
@@ -52,43 +44,6 @@ class PoolSettings:
     engine_options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def parse_url(text: str) -> URL:
-    """The URL of a PostgreSQL database, for psycopg 3.
-
-    Raises ValueError, without the password, for text that is no URL or names another database.
-    """
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise ValueError("expected a database URL such as postgresql://user:password@host:5432/name") from None
-    if url.get_backend_name() not in {"postgresql", "postgres"}:
-        raise ValueError(f"expected a postgresql:// URL, got {url.drivername}://")
-    if not url.database:
-        raise ValueError(f"expected a database name at the end of {url.render_as_string(hide_password=True)}")
-    return url.set(drivername="postgresql+psycopg")
-
-
-def open_engine(url: URL, settings: PoolSettings) -> Engine:
-    """A pool of connections in autocommit. Nothing is connected yet."""
-    options: dict[str, Any] = {
-        "pool_size": settings.size,
-        "max_overflow": 0,
-        "pool_timeout": 30,
-        "pool_recycle": settings.recycle_seconds,
-        "isolation_level": "AUTOCOMMIT",
-        **settings.engine_options,
-    }
-    arguments = {
-        "application_name": settings.application_name,
-        "connect_timeout": settings.connect_timeout_seconds,
-        **KEEPALIVES,
-        **options.pop("connect_args", {}),
-    }
-    engine = create_engine(url, connect_args=arguments, **options)
-    event.listen(engine, "connect", lambda driver, _record: configure(driver, settings))
-    return engine
-
-
 def configure(driver: Driver, settings: PoolSettings) -> None:
     """Set what every new connection needs, once.
 
@@ -101,13 +56,16 @@ def configure(driver: Driver, settings: PoolSettings) -> None:
         timeouts["idle_in_transaction_session_timeout"] = settings.idle_transaction_timeout_seconds
     if settings.statement_timeout_seconds is not None:
         timeouts["statement_timeout"] = settings.statement_timeout_seconds
-    for name, seconds in timeouts.items():
-        if seconds > 0:
-            driver.execute("SELECT set_config(%s, %s, false)", (name, f"{int(seconds * 1000)}ms"))
+    chosen = {name: f"{int(seconds * 1000)}ms" for name, seconds in timeouts.items() if seconds > 0}
     # The planner prices counts with a LIMIT as if there were none: on a long backlog it would compile for
     # a second what then runs for a millisecond.
     if settings.prepared:
-        driver.execute("SELECT set_config('jit', 'off', false)")
+        chosen["jit"] = "off"
+    if chosen:  # in one round trip: the first statement waits for it
+        driver.execute(
+            "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS chosen(name, value)",
+            (list(chosen), list(chosen.values())),
+        )
 
 
 class PostgresConnection:
@@ -189,83 +147,46 @@ class PostgresConnection:
             yield
 
 
-class ConnectionSource:
-    """Connections of one engine for one catalogue."""
+class ConnectionSource(Protocol):
+    """Connections of one database for one catalogue, whoever pools them."""
 
-    def __init__(self, engine: Engine, catalog: Catalog, *, keeps_session: bool = True) -> None:
-        """`keeps_session` is False behind a proxy that pools transactions."""
-        self._engine = engine
-        self.catalog = catalog
-        self.keeps_session = keeps_session
+    @property
+    def keeps_session(self) -> bool:
+        """Whether what is set on a connection stays there: not behind a proxy that pools transactions."""
+        ...
 
-    @contextmanager
-    def connection(self) -> Iterator[PostgresConnection]:
-        """A connection out of the pool, for the length of the block.
+    @property
+    def catalog(self) -> Catalog:
+        """The statements."""
+        ...
 
-        A connection that broke meanwhile does not go back.
-        """
-        pooled = self._engine.raw_connection()
-        driver = pooled.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        before = driver.autocommit
-        try:
-            if not before:
-                driver.autocommit = True
-            yield PostgresConnection(driver, self.catalog)
-        except BaseException as error:
-            if is_connection_lost(error):
-                pooled.invalidate(error)
-            raise
-        finally:
-            if not before and not driver.closed:
-                driver.autocommit = False  # the pool of an application's own engine: its transactions must stay
-            pooled.close()
+    def connection(self) -> AbstractContextManager[PostgresConnection]:
+        """A connection out of the pool, for the length of the block; one that broke meanwhile does not go back."""
+        ...
 
     def dedicated(self) -> PostgresConnection:
-        """A connection that leaves the pool for good; the caller closes its driver."""
-        pooled = self._engine.raw_connection()
-        driver = pooled.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        pooled.detach()
-        driver.autocommit = True
-        return PostgresConnection(driver, self.catalog)
+        """A connection that is in no pool; the caller closes it."""
+        ...
 
     def renew(self) -> None:
         """Drop the idle connections: one was lost, and the others probably with it."""
-        self._engine.dispose()
+        ...
 
     def dispose(self) -> None:
         """Close every pooled connection."""
-        self._engine.dispose()
-
-
-@contextmanager
-def bounded_query(engine: Engine, seconds: float | None) -> Iterator[Connection]:
-    """A connection for reading whose statements may take that long.
-
-    Raises DBOSQueryTimeoutError for one that takes longer.
-    """
-    with engine.connect() as connection:
-        if not seconds or engine.dialect.name != "postgresql":
-            yield connection
-            return
-        connection.execution_options(isolation_level="READ COMMITTED")  # the setting lasts as long as a transaction
-        limit = f"{max(1, int(seconds * 1000))}ms"
-        connection.execute(select(func.set_config("statement_timeout", limit, true())))
-        try:
-            yield connection
-        except DBAPIError as error:
-            if isinstance(error.orig, errors.QueryCanceled):
-                raise DBOSQueryTimeoutError(seconds) from error
-            raise
+        ...
 
 
 _LOST_CLASSES = ("08", "53", "57")
 
 
+class PoolTimeoutError(Exception):
+    """Every connection was in use for too long."""
+
+
 def is_connection_lost(error: BaseException) -> bool:
     """Whether the connection, not the statement, failed: trying again on another one is right."""
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, PoolTimeoutError):
         return True
     original = getattr(error, "orig", None) or error
     if not isinstance(original, psycopg.Error) or isinstance(

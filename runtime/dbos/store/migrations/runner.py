@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
 import psycopg
 from psycopg import errors
-from sqlalchemy.engine import URL
 
 from dbos._error import DBOSInitializationError
 from dbos.store.catalog import quote_identifier
@@ -195,34 +194,33 @@ def _refused(driver: psycopg.Connection[Any], schema: str, facts: SchemaFacts, e
     )
 
 
-def create_database_if_missing(url: URL) -> None:
-    """Create the database that the URL names when it does not exist, through the database `postgres`.
+def create_database_if_missing(arguments: Mapping[str, Any]) -> None:
+    """Create the database that `dbname` of a connection's arguments names, through `postgres`, if there is none.
 
     A role that may not, or a server that cannot be reached, is only logged: the connection that follows
     tells what is wrong.
     """
     try:
-        _connect(url).close()
+        _connect(arguments).close()
     except psycopg.errors.ConnectionTimeout:
-        logger.warning("the database server did not answer", extra={"database": url.database})
+        logger.warning("the database server did not answer", extra={"database": arguments["dbname"]})
     except psycopg.OperationalError:
-        _create_database(url)
+        _create_database(arguments)
 
 
-def _create_database(url: URL) -> None:
-    assert url.database, "parse_url refuses a URL without a database"
+def _create_database(arguments: Mapping[str, Any]) -> None:
+    name = str(arguments["dbname"])
     try:
-        with _connect(url.set(database="postgres")) as driver:
-            found = driver.execute("SELECT FROM pg_database WHERE datname = %s", (url.database,)).fetchone()
+        with _connect({**arguments, "dbname": "postgres"}) as driver:
+            found = driver.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
             if found is None:
-                driver.execute(f"CREATE DATABASE {quote_identifier(url.database)}".encode())
-                logger.info("created the database", extra={"database": url.database})
+                driver.execute(f"CREATE DATABASE {quote_identifier(name)}".encode())
+                logger.info("created the database", extra={"database": name})
     except (errors.DuplicateDatabase, errors.UniqueViolation):
-        logger.debug("another process created the database meanwhile", extra={"database": url.database})
+        logger.debug("another process created the database meanwhile", extra={"database": name})
     except psycopg.Error as error:
-        logger.warning("could not create the database: %s", error, extra={"database": url.database})
+        logger.warning("could not create the database: %s", error, extra={"database": name})
 
 
-def _connect(url: URL) -> psycopg.Connection[Any]:
-    _, options = url.get_dialect()().create_connect_args(url)
-    return psycopg.connect(**{"connect_timeout": 10, **options}, autocommit=True)
+def _connect(arguments: Mapping[str, Any]) -> psycopg.Connection[Any]:
+    return psycopg.connect(**{"connect_timeout": 10, **arguments}, autocommit=True)

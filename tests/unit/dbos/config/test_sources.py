@@ -115,7 +115,7 @@ def test_unknown_keys_are_named_and_ignored(caplog: pytest.LogCaptureFixture) ->
         ({"notification_coalesce_sec": "1"}, "notification_coalesce_sec: expected a number of seconds, got '1'"),
         ({"notification_coalesce_sec": True}, "notification_coalesce_sec: expected a number of seconds, got True"),
         ({"max_executor_threads": 0}, "max_executor_threads: expected at least 1, or None"),
-        ({"system_database_engine": "postgresql:///x"}, "system_database_engine: expected a value of type Engine"),
+        ({"system_database_engine": "postgresql:///x"}, "system_database_engine: expected an Engine of SQLAlchemy"),
         ({"system_database_url": 5}, "system_database_url: expected a value of type str"),
         ({"metrics_port": 65536}, "metrics_port: expected a port from 0 to 65535"),
         ({"metrics_port": -1}, "metrics_port: expected a port"),
