@@ -290,6 +290,25 @@ def test_every_python_example_compiles(page: Path) -> None:
         ast.parse(block)
 
 
+def test_every_python_example_is_formatted_as_the_code_is(tmp_path: Path) -> None:
+    every = [(page.stem, block) for page in PAGES for block in blocks(text_of(page), "python")]
+    for number, (stem, block) in enumerate(every):
+        (tmp_path / f"{number}_{stem}.py").write_text(block, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "format",
+        "--check",
+        "--config",
+        str(ROOT / "pyproject.toml"),
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
 NOT_RUN = re.compile(r"<!-- not run: .{10,}? -->\n+\Z", re.DOTALL)
 
 
