@@ -215,7 +215,7 @@ class DBOS(
     async def start_workflow_async(
         cls, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
     ) -> WorkflowHandleAsync[R]:
-        """Start a coroutine workflow as a task of the running loop; a handle to it."""
+        """Start a coroutine workflow as a task of the running loop, or any other in a thread; a handle to it."""
         return await start_call_async(func, args, kwargs)
 
     @classmethod

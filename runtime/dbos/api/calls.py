@@ -131,13 +131,12 @@ def start_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[
 async def start_call_async(
     func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> WorkflowHandleAsync[Any]:
-    """Start a coroutine workflow as a task of the running loop."""
+    """Start a coroutine workflow as a task of the running loop, another one in a thread."""
     running = engine()
     call = call_of(func, args, kwargs)
-    if not call.workflow.is_async:
-        raise TypeError(f"{call.workflow.name} is not a coroutine function; start it with DBOS.start_workflow")
     started = await run_on_loop(start(running.services, call), running.services)
-    task = None if started.execution is None else running.executor.start_here(call, started)
+    begin = running.executor.start_here if call.workflow.is_async else running.executor.start
+    task = None if started.execution is None else begin(call, started)
     return WorkflowHandleAsync(started.workflow_id, running.services, EngineStatuses(running), task)
 
 

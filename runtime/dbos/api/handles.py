@@ -77,7 +77,7 @@ class WorkflowHandleAsync(Generic[R_co]):
         workflow_id: str,
         services: Services,
         reader: StatusReader,
-        running: asyncio.Task[Outcome] | None = None,
+        running: asyncio.Task[Outcome] | Future[Outcome] | None = None,
     ) -> None:
         self.workflow_id = workflow_id
         self._services = services
@@ -94,7 +94,8 @@ class WorkflowHandleAsync(Generic[R_co]):
         Cancelling the wait does not cancel the workflow.
         """
         if self._running is not None and recording_execution() is None:
-            outcome = await asyncio.shield(self._running)
+            running = self._running
+            outcome = await asyncio.shield(asyncio.wrap_future(running) if isinstance(running, Future) else running)
             return outcome.unwrap()  # type: ignore[no-any-return]
         plan: Plan[R_co] = get_result(self._services, self.workflow_id, poll_seconds=polling_interval_sec)
         return await run_on_loop(plan, self._services)

@@ -210,13 +210,26 @@ async def test_a_cancelled_error_of_the_workflows_own_making_ends_it_visibly(lau
     assert (await handle.get_status()).status == "ERROR"
 
 
-async def test_start_workflow_async_asks_for_a_coroutine_function(launch: Launch) -> None:
-    @DBOS.workflow()
-    def work() -> None: ...
+async def test_start_workflow_async_runs_other_functions_in_a_thread(launch: Launch) -> None:
+    @DBOS.step(name="step")
+    def step(number: int) -> tuple[int, bool]:
+        return number, threading.current_thread() is threading.main_thread()
+
+    @DBOS.workflow(name="work")
+    def work(number: int) -> tuple[int, bool]:
+        if number < 0:
+            raise ValueError("negative")
+        return step(number)
 
     launch()
-    with pytest.raises(TypeError, match=r"DBOS\.start_workflow"):
-        await DBOS.start_workflow_async(work)  # type: ignore[arg-type]
+    handle = await DBOS.start_workflow_async(work, 3)  # type: ignore[arg-type]
+    assert await handle.get_result() == (3, False)
+    assert (await handle.get_status()).status == "SUCCESS"
+    refused = await DBOS.start_workflow_async(work, -1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="negative"):
+        await refused.get_result()
+    started = await DBOS.start_workflow_async(step, 4)  # type: ignore[arg-type]
+    assert await started.get_result() == (4, False)
 
 
 async def test_a_coroutine_parent_starts_and_awaits_children(launch: Launch, sql: Sql) -> None:
