@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from dbos._serialization import WorkflowSerializationFormat
 from dbos.core.ids import check_text, check_topic
+from dbos.engine.clock import epoch_seconds
 from dbos.engine.context import Execution, StepScope
 from dbos.engine.messages import as_stored
 from dbos.engine.operations import operate, operate_here
@@ -60,7 +60,7 @@ def get_event(services: Services, workflow_id: str, key: str, seconds: float) ->
     execution, scope = caller(services)
     if execution is None or scope is not None:
         with pausing(services, execution, topic.key) as pause:
-            found = yield from _await_event(services, pause, topic, time.time() + seconds)
+            found = yield from _await_event(services, pause, topic, epoch_seconds() + seconds)
         return None if found is None else decode_value(found.text, found.serialization)
     return (yield from _get_event_once(services, execution, topic, seconds))
 
@@ -95,7 +95,7 @@ def _get_event_once(services: Services, execution: Execution, topic: Topic, seco
 def _await_event(services: Services, pause: Pause, topic: Topic, until: float) -> Plan[Stored | None]:
     while True:
         pause.rearm()
-        over = time.time() >= until
+        over = epoch_seconds() >= until
         found: Stored | None = yield Read(lambda: load_event(topic.workflow_id, topic.name), polls=True)
         if found is not None or over:
             return found

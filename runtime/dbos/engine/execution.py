@@ -12,6 +12,7 @@ from dbos._error import DBOSBaseException, DBOSNotAuthorizedError
 from dbos.core.outcome import Outcome
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.authorization import authorize
+from dbos.engine.clock import clock
 from dbos.engine.context import (
     Execution,
     authenticated,
@@ -79,7 +80,11 @@ def run_function(
     except DBOSNotAuthorizedError as error:
         return outcome_record(execution, Outcome(error=error)), Outcome(error=error)
     user = execution.authentication
-    with _execution_scope(execution), authenticated(user if role is None else replace(user, assumed_role=role)):
+    with (
+        clock().running(execution, current_execution.get()),
+        _execution_scope(execution),
+        authenticated(user if role is None else replace(user, assumed_role=role)),
+    ):
         try:
             with workflow_span(services, execution) as span:
                 outcome: Outcome = yield Invoke(call.workflow.function, call.received, call.kwargs, contain)

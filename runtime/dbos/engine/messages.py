@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from dbos._error import DBOSException
 from dbos._serialization import WorkflowSerializationFormat
 from dbos._sys_db import SendMessage
 from dbos.core.ids import check_text, check_topic
+from dbos.engine.clock import epoch_seconds
 from dbos.engine.context import Execution, take_pending_id
 from dbos.engine.operations import operate_as, operate_here
 from dbos.engine.pauses import pausing, wake_time
@@ -116,7 +116,7 @@ def receive(services: Services, execution: Execution, topic: str | None, seconds
     with pausing(services, execution, news.key) as pause:
         while True:
             pause.rearm()
-            last_try = time.time() >= until
+            last_try = epoch_seconds() >= until
             if last_try or (yield Read(lambda: has_message(execution.workflow_id, name), polls=True)):
                 try:
                     return (yield from _take(services, execution, step, name, last_try=last_try))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from dbos.engine.clock import Waiting, clock, epoch_seconds
 from dbos.engine.context import Execution, ExecutionStoppedError, lost_ownership
 from dbos.engine.plan import Await, Plan
 from dbos.engine.services import Services, epoch_ms
@@ -37,10 +37,12 @@ class Pause:
 
         Raises the signal that ends the execution when its workflow was cancelled or taken over meanwhile.
         """
-        seconds = at_most if moment is None else min(at_most, moment - time.time())
+        seconds = at_most if moment is None else min(at_most, moment - epoch_seconds())
         self._check()
         if seconds > 0:
-            yield Await(self._waiter.armed, seconds)
+            who = None if self._guarded is None else self._guarded.execution
+            with clock().waiting(Waiting(who, moment, self._waiter.armed, self._waiter.ring)):
+                yield Await(self._waiter.armed, seconds if clock().runs else at_most)
             self._check()
 
     def _check(self) -> None:
@@ -67,7 +69,7 @@ def sleep(services: Services, execution: Execution, seconds: float) -> Plan[None
     function_id = execution.next_function_id()
     moment = yield from wake_time(services, execution, function_id, seconds, spans=True)
     with pausing(services, execution) as pause:
-        while time.time() < moment:
+        while epoch_seconds() < moment:
             pause.rearm()
             yield from pause.until(moment)
     yield from ensure_owned(execution)
@@ -85,7 +87,7 @@ def wake_time(
         recorded: float = replayed.unwrap()
         return recorded
     yield from ensure_owned(execution)
-    moment = time.time() + seconds
+    moment = epoch_seconds() + seconds
     record = replace(
         new_step(services, execution, SLEEP, function_id),
         output=encode_value(moment, PORTABLE_JSON),

@@ -80,6 +80,8 @@ class QueueWorker:
         self._retry_at: dict[str, float] = {}
         self._wake = threading.Condition(threading.Lock())
         self._stopping = False
+        self._resting = False
+        """Whether the thread waits for news, or for the time of its next look."""
         self.claiming = False
         """Whether a claim is under way: what it takes is not counted as running yet."""
         self.on_poll: Callable[[], None] = lambda: None
@@ -99,6 +101,12 @@ class QueueWorker:
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(within)
+
+    @property
+    def resting(self) -> bool:
+        """Whether everything that is known to wait was looked at, and nothing is being claimed."""
+        with self._wake:
+            return self._resting and not self._hot and not self._retry_at and time.monotonic() < self._next_poll
 
     def wake(self, queues: Iterable[str]) -> None:
         """Look at queues at once."""
@@ -170,6 +178,7 @@ class QueueWorker:
     def _wait(self) -> list[str] | None:
         with self._wake:
             while True:
+                self._resting = False
                 if self._stopping:
                     return None
                 now = time.monotonic()
@@ -183,6 +192,7 @@ class QueueWorker:
                     return ready
                 waiting = self._backlog()
                 until = min([self._next_poll, *self._retry_at.values()])
+                self._resting = True
                 self._wake.wait(BACKLOG_SECONDS if waiting else max(0.0, until - now))
                 if waiting and self._backlog() * 2 <= BATCH:  # there is room for more of it
                     self._hot.update(queue for queue in self._wanting if self._slots(queue) > 0)

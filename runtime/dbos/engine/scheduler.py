@@ -26,6 +26,7 @@ from dbos.core.cron import CronRule
 from dbos.core.ids import WorkflowId
 from dbos.core.schedule_ids import schedule_workflow_id
 from dbos.core.timetable import Agenda, as_utc, just_after, just_before, latest_moment, missed_moments
+from dbos.engine.clock import clock, epoch_seconds
 from dbos.engine.schedules import context_of, parse_rule, run_of, wake
 from dbos.engine.services import Services
 from dbos.serialization.encoding import encode_inputs
@@ -60,11 +61,11 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clock of this machine."""
+    """The clock of this process."""
 
     def now(self) -> datetime:
         """The present moment in UTC."""
-        return datetime.now(UTC)
+        return datetime.fromtimestamp(epoch_seconds(), UTC)
 
 
 @dataclass(slots=True)
@@ -128,7 +129,8 @@ class Scheduler:
         self._started = time.monotonic()
         self._expected = self._clock.now()
         self._declare()
-        self._thread.start()
+        if clock().runs:
+            self._thread.start()
 
     def stop(self, *, within: float | None = None) -> None:
         """Fire nothing more; returns when the last runs are enqueued, or when the time is over."""
@@ -143,6 +145,16 @@ class Scheduler:
         with self._wake:
             self._next_load = min(self._next_load, self._loaded + within)
             self._wake.notify()
+
+    def seconds_until_next(self) -> float | None:
+        """How long until a schedule is due that is followed; None when there is none."""
+        return self._agenda.seconds_until_next(self._clock.now())
+
+    def catch_up(self) -> None:
+        """Read the rows and fire what is due now, on the calling thread: for a clock that does not run."""
+        self._next_load = 0.0
+        self._expected = self._clock.now()  # it was moved here: nobody slept
+        self.turn()
 
     def _declare(self) -> None:
         for workflow, text in self._declared.items():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dbos.core.executors import ProcessToken, owner_token, process_token
 from dbos.core.ids import OwnerToken
+from dbos.engine.clock import clock
 from dbos.engine.tracing import Tracing
 from dbos.engine.waiting import Signals, Topic
 from dbos.engine.watch import OwnershipWatch
@@ -26,14 +26,14 @@ def new_uuid() -> str:
     return str(uuid.uuid4())
 
 
+def epoch_ms() -> int:
+    """The clock of this process in epoch milliseconds."""
+    return clock().milliseconds()
+
+
 def new_process() -> ProcessToken:
     """The token of this process, which the owner tokens of all that it runs begin with."""
     return process_token(uuid.uuid4())
-
-
-def epoch_ms() -> int:
-    """The clock of this process in epoch milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from dbos._serialization import WorkflowSerializationFormat
 from dbos.core.ids import check_topic
 from dbos.core.outcome import Outcome
 from dbos.core.statuses import WorkflowStatusString
+from dbos.engine.clock import epoch_seconds
 from dbos.engine.context import Execution, StepScope
 from dbos.engine.operations import operate_here
 from dbos.engine.pauses import pausing
@@ -142,12 +142,12 @@ def _look(services: Services, execution: Execution | None, reader: StreamReader)
 def _await_value(services: Services, execution: Execution | None, reader: StreamReader) -> Plan[Stored | None]:
     if reader.ahead:
         return reader.ahead.popleft()
-    until = None if reader.timeout_seconds is None else time.time() + reader.timeout_seconds
+    until = None if reader.timeout_seconds is None else epoch_seconds() + reader.timeout_seconds
     topic = Topic(Channel.STREAMS, reader.workflow_id, reader.key)
     with pausing(services, execution, topic.key, reader.workflow_id) as pause:
         while True:
             pause.rearm()
-            over = until is not None and time.time() >= until
+            over = until is not None and epoch_seconds() >= until
             page: StreamPage | None = yield Read(reader.load, polls=True)
             if page is None:
                 raise DBOSNonExistentWorkflowError("target", reader.workflow_id)

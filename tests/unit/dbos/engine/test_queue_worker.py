@@ -99,7 +99,7 @@ def _row(queue: str) -> dict[str, Any]:
                 "authenticated_roles",
             ),
             *("parent_workflow_id", "previous_version", "previous_application", "previous_executor"),
-            *("previous_deadline", "queue_partition_key"),
+            *("previous_deadline", "queue_partition_key", "trace"),
         )
     )
     numbers = {"recovery_attempts": 1, "created_at": 1, "started_at_epoch_ms": 1}
