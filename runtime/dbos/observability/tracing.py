@@ -178,6 +178,10 @@ class _WorkflowIds(IdGenerator):
     def generate_trace_id(self) -> int:
         return _trace_id.get() or self._others.generate_trace_id()
 
+    def is_trace_id_random(self) -> bool:
+        told = getattr(self._others, "is_trace_id_random", None)  # not in every release
+        return _trace_id.get() is None and told is not None and bool(told())
+
 
 def trace_id_of(workflow_id: str) -> int:
     """The ID of the trace of a workflow that nobody's trace started."""
