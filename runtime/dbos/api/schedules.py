@@ -72,7 +72,7 @@ class Schedules:
         Stands above @DBOS.workflow(). `cron` has five fields, or six with seconds first, and is read in UTC.
         The workflow gets the moment at which it was due and the one at which it was fired. Nothing is made
         up for that was missed while no process ran. Raises ValueError for a text that cannot be used, and
-        DBOSException for a function that is no workflow.
+        DBOSException for a function that is no workflow or does not take two arguments.
         """
 
         def decorate(func: Callable[P, R]) -> Callable[P, R]:
@@ -80,6 +80,8 @@ class Schedules:
             if class_name is not None:
                 raise DBOSException(f"{name} is a class method: use DBOS.create_schedule for it")
             CronRule.parse(cron)
+            if not _stands_in_a_class(func):
+                _check_arguments(func, name, "the times at which it was due and was fired")
             registry.scheduled[name] = cron
             return func
 
@@ -102,8 +104,8 @@ class Schedules:
         `schedule` has five fields, or six with seconds first, read by the clocks of `cron_timezone` (an IANA
         name; default UTC). The workflow gets the moment and `context`. It runs on `queue_name`, or without
         limits. With `automatic_backfill` a process that starts makes up for what was missed. Raises
-        DBOSException for a name that is taken, a text, time zone or queue that cannot be used, and methods
-        of instances.
+        DBOSException for a name that is taken, a text, time zone or queue that cannot be used, methods of
+        instances, and workflows that do not take two arguments.
         """
         services = engine().services
         options: ScheduleOptions = {
@@ -284,6 +286,7 @@ def _row(
     services: Services, name: str, function: ScheduledWorkflow, schedule: str, options: ScheduleOptions
 ) -> ScheduleRow:
     workflow_name, class_name = _target(function)
+    _check_arguments(function, workflow_name, "the time at which it is due and the context")
     declared = Declaration(
         name=name,
         workflow_name=workflow_name,
@@ -318,6 +321,22 @@ def _target(function: ScheduledWorkflow) -> tuple[str, str | None]:
             f"{workflow.name} is a method of an instance: schedules start functions, static methods and class methods"
         )
     return workflow.name, None
+
+
+def _stands_in_a_class(function: Callable[..., Any]) -> bool:
+    """Whether a decorated function may yet become a method, whose first argument is another one."""
+    around = getattr(function, "__qualname__", "").rpartition(".")[0]
+    return bool(around) and not around.endswith("<locals>")
+
+
+def _check_arguments(function: Callable[..., Any], name: str, given: str) -> None:
+    """Raise DBOSException for a workflow that cannot be called with two arguments: each of its runs would fail."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        taken = ", ".join(signature.parameters)
+        raise DBOSException(f"{name}({taken}): expected a workflow that takes two arguments, {given}") from None
 
 
 def _run(plan: Callable[[Services], Plan[R]]) -> R:

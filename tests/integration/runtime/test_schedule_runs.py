@@ -322,6 +322,12 @@ def test_a_declaration_that_cannot_be_is_refused() -> None:
         @DBOS.scheduled(EVERY_SECOND)
         def plain(_scheduled: datetime, _actual: datetime) -> None: ...
 
+    with pytest.raises(DBOSException, match=r"lonely\(\): expected a workflow that takes two arguments"):
+
+        @DBOS.scheduled(EVERY_SECOND)
+        @DBOS.workflow(name="lonely")
+        def lonely() -> None: ...
+
     with pytest.raises(DBOSException, match="own is a method"):
 
         @DBOS.dbos_class("Clerk")

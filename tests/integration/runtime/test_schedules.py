@@ -185,6 +185,16 @@ def test_what_cannot_be_is_refused_at_the_call(
     assert DBOS.list_schedules() == []
 
 
+def test_a_workflow_that_takes_no_two_arguments_is_refused(launch: Launch, twin: Twin) -> None:
+    @DBOS.workflow(name="lonely")
+    def lonely(moment: datetime) -> None: ...
+
+    launch()
+    with pytest.raises(DBOSException, match=r"lonely\(moment\): expected a workflow that takes two arguments"):
+        twin.call(DBOS, "create_schedule", schedule_name="s", workflow_fn=lonely, schedule=YEARLY)
+    assert DBOS.list_schedules() == []
+
+
 def test_a_taken_name_is_refused_and_a_foreign_one_says_whose(
     launch: Launch, twin: Twin, report: Any, client: DBOSClient
 ) -> None:
