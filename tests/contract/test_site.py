@@ -25,6 +25,7 @@ from dbos.cli.main import main as dbos_command
 from dbos_operator.cli.main import dbos_operator
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(400)  # the build computes for a quarter of a minute, which a busy machine stretches
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=360,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
