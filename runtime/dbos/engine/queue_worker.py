@@ -200,11 +200,13 @@ class QueueWorker:
     def _poll(self) -> None:
         services = self._services
         application = services.claimant.application
-        swept = services.database.run(lambda: sweep_due_rows(application, services.database.schema, now_ms=epoch_ms()))
+        swept, rows = services.database.run_both(
+            lambda: sweep_due_rows(application, services.database.schema, now_ms=epoch_ms()),
+            lambda: load_queues(application, unstored=self._unstored),
+        )
         for workflow_id in swept.cancelled:
             services.signals.ring(workflow_id)
             services.writer.announce(workflow=workflow_id)
-        rows = services.database.run(lambda: load_queues(application, unstored=self._unstored))
         self._queues = {row.name: row for row in rows if self._serves(row.name)}
         self.last_poll = time.monotonic()
         interval = min((row.limits.polling_interval_seconds for row in self._queues.values()), default=POLL_SECONDS)

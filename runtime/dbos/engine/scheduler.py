@@ -37,8 +37,8 @@ from dbos.telemetry import ScheduleFired
 
 logger = logging.getLogger("dbos")
 
-EAGER_SECONDS = 1.0
-"""How often the rows are read in the first minute: applications declare their schedules then."""
+EAGER_SECONDS = 2.0
+"""How often the rows are read in the first minute: applications declare their schedules then, by any SDK."""
 EAGER_FOR_SECONDS = 60.0
 REFRESH_SECONDS = 0.05
 """Changes within this time are read together."""

@@ -51,6 +51,10 @@ class Connection(Protocol):
         """Perform statements in one transaction; `local` are settings for its length."""
         ...
 
+    def execute_in_turn(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Perform statements one after the other, in one round trip where there are any."""
+        ...
+
     def execute_isolated(self, statement: Statement) -> list[Row]:
         """Perform one statement so that what it counts is still so when it writes."""
         ...

@@ -20,13 +20,14 @@ from dbos.store.backend import DatabaseSettings, Source, open_backend
 from dbos.store.dialects.errors import is_connection_lost
 from dbos.store.filters import StepFilter, WorkflowFilter
 from dbos.store.first_use import FirstUse
-from dbos.store.operation import DatabaseClosedError, Operation, Row, Statement, perform
+from dbos.store.operation import DatabaseClosedError, Operation, Row, Statement, perform, perform_in_turn
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
+U = TypeVar("U")
 
 READER_THREADS = 4
 MAX_DEADLOCKS = 5
@@ -137,6 +138,16 @@ class SystemDatabase:
         """Perform an operation as run does, for one of many who wait: only so many of them look at once."""
         with self._polls:
             return self.run(operation)
+
+    def run_both(self, first: Callable[[], Operation[T]], second: Callable[[], Operation[U]]) -> tuple[T, U]:
+        """Perform two operations of one statement each as run does, in one round trip."""
+
+        def attempt() -> tuple[T, U]:
+            with self.source.connection() as connection:
+                one, other = perform_in_turn([first(), second()], connection.execute_in_turn)
+                return one, other
+
+        return self._retrying(attempt)
 
     def transact(self, operation: Callable[[], Operation[T]]) -> T:
         """Perform an operation as run does, with all its statements in one transaction.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -42,3 +42,20 @@ def perform(operation: Operation[T], execute: Callable[[Statement], list[Row]]) 
     except StopIteration as done:
         result: T = done.value
         return result
+
+
+def perform_in_turn(
+    operations: Sequence[Operation[Any]], execute: Callable[[Sequence[Statement]], list[list[Row]]]
+) -> list[Any]:
+    """Run operations of one statement each, all statements sent together; what each returns."""
+    results = execute([next(operation) for operation in operations])
+    return [_end(operation, rows) for operation, rows in zip(operations, results, strict=True)]
+
+
+def _end(operation: Operation[T], rows: list[Row]) -> T:
+    try:
+        operation.send(rows)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    raise RuntimeError("expected an operation of one statement, and it asks for another")

@@ -105,6 +105,12 @@ class PostgresConnection:
             cursors = [self.queue(statement) for statement in statements]
         return [self.rows(cursor) for cursor in cursors]
 
+    def execute_in_turn(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Perform statements one after the other in one round trip; one that fails undoes those before it."""
+        with self.driver.pipeline():
+            cursors = [self.queue(statement) for statement in statements]
+        return [self.rows(cursor) for cursor in cursors]
+
     def execute_isolated(self, statement: Statement) -> list[Row]:
         """Perform one statement in a REPEATABLE READ transaction of its own, in one round trip."""
         with self._pipelined("BEGIN ISOLATION LEVEL REPEATABLE READ"):

@@ -67,6 +67,10 @@ class SqliteConnection:
         with self.transaction():
             return [self.execute(statement) for statement in statements]
 
+    def execute_in_turn(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Perform statements one after the other, each by itself: there are no round trips to save."""
+        return [self.execute(statement) for statement in statements]
+
     def execute_isolated(self, statement: Statement) -> list[Row]:
         """Perform one statement while nobody else writes."""
         return self.execute(statement)

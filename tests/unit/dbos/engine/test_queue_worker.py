@@ -31,6 +31,9 @@ class Tables:
         self.skipped: list[str] = []
         self.failure: Exception | None = None
 
+    def run_both(self, first: Any, second: Any) -> Any:
+        return self.run(first), self.run(second)
+
     def run(self, operation: Any) -> Any:
         performed = operation()
         try:
