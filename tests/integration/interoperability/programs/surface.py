@@ -9,6 +9,7 @@ import abc
 import enum
 import inspect
 import json
+import re
 import typing
 from types import ModuleType
 from typing import Any
@@ -47,7 +48,7 @@ def _tell(told: dict[str, str], path: str, value: Any) -> None:
             _tell(told, f"{path}.{name}", getattr(value, name))
     elif typing.is_typeddict(value):
         told[path] = "typed dictionary"
-        told.update({f"{path}[{key}]": _need(value, key, hint) for key, hint in _hints(value).items()})
+        told.update({f"{path}[{key}]": _need(value, key) for key in value.__annotations__})
     elif isinstance(value, type) and issubclass(value, enum.Enum):
         told[path] = "enumeration"
         told.update({f"{path}.{name}": repr(member.value) for name, member in value.__members__.items()})
@@ -61,16 +62,18 @@ def _tell(told: dict[str, str], path: str, value: Any) -> None:
         told[path] = type(value).__name__
 
 
-def _hints(value: Any) -> dict[str, Any]:
-    return typing.get_type_hints(value, include_extras=True)
-
-
-def _need(value: Any, key: str, hint: Any) -> str:
+def _need(value: Any, key: str) -> str:
     """Whether a typed dictionary needs a key; what is written around its type goes before what its class says."""
-    origin = typing.get_origin(hint)
-    if origin in {typing.Required, typing.NotRequired}:
-        return "required" if origin is typing.Required else "optional"
+    hint = value.__annotations__[key]
+    written = re.match(r"(typing\.|typing_extensions\.)?(Required|NotRequired)\[", _text(hint))
+    if written is not None:
+        return "required" if written[2] == "Required" else "optional"
     return "required" if key in value.__required_keys__ else "optional"
+
+
+def _text(hint: Any) -> str:
+    """An annotation as it is written; names that are there for type checkers alone need not mean anything here."""
+    return hint if isinstance(hint, str) else str(getattr(hint, "__forward_arg__", hint))
 
 
 def _tell_class(told: dict[str, str], path: str, value: type) -> None:
@@ -126,9 +129,10 @@ def _tell_parameters(told: dict[str, str], path: str, call: Any, *, bound: bool)
     place = 0
     for each in parameters:
         text = _KINDS[each.kind]
-        if each.kind is inspect.Parameter.VAR_KEYWORD and "Unpack" in str(each.annotation):
-            (record,) = typing.get_args(typing.get_type_hints(call)[each.name])
-            told.update({f"{path}({key})": "keyword, may be left out" for key in _hints(record)})
+        unpacked = re.search(r"Unpack\[(?:[\w.]*\.)?(\w+)\]", _text(each.annotation))
+        if unpacked is not None:
+            record = call.__globals__[unpacked[1]]
+            told.update({f"{path}({key})": "keyword, may be left out" for key in record.__annotations__})
             continue
         if each.kind in {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}:
             place += 1
