@@ -20,7 +20,7 @@ import click
 import pytest
 
 import dbos
-from dbos import DBOS, DBOSClient, DBOSConfig, Queue
+from dbos import DBOS, DBOSClient, DBOSConfig, Queue, testing
 from dbos.cli.main import main as dbos_command
 from dbos_operator.cli.main import dbos_operator
 
@@ -65,6 +65,12 @@ def reference(site: Path) -> Counter[str]:
 
 def test_every_public_name_is_in_the_reference_once(reference: Counter[str]) -> None:
     wanted = [home(name) for name in dbos.__all__ if name != "error"]
+
+    assert {path: reference[path] for path in wanted if reference[path] != 1} == {}
+
+
+def test_every_name_for_tests_is_in_the_reference_once(reference: Counter[str]) -> None:
+    wanted = [f"{value.__module__}.{name}" for name in testing.__all__ for value in [getattr(testing, name)]]
 
     assert {path: reference[path] for path in wanted if reference[path] != 1} == {}
 
