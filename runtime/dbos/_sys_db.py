@@ -96,6 +96,7 @@ class WorkflowStatus:
     app_id: str | None
     """What the variable DBOS__APPID was where it was started."""
     recovery_attempts: int | None
+    """How often an execution of it was begun."""
     undispatchable: str | None = None
     """Why nobody takes it although it waits: `unregistered queue`, `no partition key` or `unknown function`; None
     when nothing is known to keep it. Other releases do not have it."""
