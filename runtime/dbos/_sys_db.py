@@ -100,7 +100,6 @@ class WorkflowStatus:
     undispatchable: str | None = None
     """Why nobody takes it although it waits: `unregistered queue`, `no partition key` or `unknown function`; None
     when nothing is known to keep it. Other releases do not have it."""
-    """How often an execution of it was begun."""
 
     def __repr__(self) -> str:
         return f"<WorkflowStatus {self.workflow_id} {self.name} {self.status}>"
