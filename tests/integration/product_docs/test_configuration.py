@@ -6,14 +6,16 @@ import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import pytest
+import sqlalchemy
 from sqlalchemy import Column, MetaData, String, Table, select, text
 from sqlalchemy.engine import make_url
 
 from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
 from dbos.api.runtime import engine
+from dbos.store.dialects.postgres_pool import WAIT_SECONDS
 from support.bystander import Bystander, bystander
 from support.product_docs import Blocks, all_blocks
 
@@ -100,11 +102,29 @@ def application_name() -> str:
     return "shop"
 
 
-def test_a_pool_has_the_defaults_of_the_documentation(blocks: Blocks, application: DBOS) -> None:
-    told = eval(blocks.elsewhere("programming-guide/69-engine-defaults.py"))
+def test_every_key_but_the_name_may_be_none(blocks: Blocks, place: str, sql: Bystander) -> None:
+    names = {"TypedDict": TypedDict, "sqlalchemy": sqlalchemy}
+    keys = blocks.run("programming-guide/65-configuration-keys.py", **names)["DBOSConfig"].__annotations__
+    config: Any = {**dict.fromkeys(keys), "name": "shop", "system_database_url": place}
 
-    pool: Any = engine().services.database.engine.pool
-    assert told == {"pool_size": pool.size(), "max_overflow": pool._max_overflow, "pool_timeout": pool._timeout}
+    DBOS(config=config)
+    DBOS.launch()
+
+    assert sql.execute("SELECT application_name FROM dbos.application_versions").fetchall() == [
+        {"application_name": "shop"}
+    ]
+
+
+def test_a_pool_has_the_defaults_of_the_documentation(blocks: Blocks, application: DBOS, database_kind: str) -> None:
+    told = eval(blocks.elsewhere("programming-guide/69-engine-defaults.py"))
+    database = engine().services.database
+    pool, source = cast("Any", database.engine.pool), cast("Any", database.source)
+    # On PostgreSQL the same number is divided: statements have a pool of the driver, composed listings an engine.
+    beside = source._settings.size if database_kind == "postgresql" else 0
+
+    assert told["pool_size"] == pool.size() + beside
+    assert told["max_overflow"] == pool._max_overflow
+    assert told["pool_timeout"] == pool._timeout == WAIT_SECONDS
 
 
 def test_whatever_has_the_interface_is_a_serializer(blocks: Blocks, place: str, sql: Bystander) -> None:
