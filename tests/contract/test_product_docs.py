@@ -7,6 +7,7 @@ import inspect
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -70,23 +71,36 @@ def test_every_promise_has_a_test(about: str) -> None:
 # -- signatures ----------------------------------------------------------------------------------------------------
 
 NO_DEFAULT = inspect.Parameter.empty
+BY_PLACE = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
-def shown(block: Block) -> tuple[str, dict[str, Any], str]:
-    """What a signature shows: the name of what is called, its parameters with their defaults, and what it gives."""
+@dataclass(frozen=True)
+class Shown:
+    """What a signature shows: what is called, its parameters with their defaults, and what it gives."""
+
+    name: str
+    parameters: dict[str, Any]
+    gives: str
+    in_order: tuple[str, ...] = ()
+    """The parameters that may be given without their names."""
+
+
+def shown(block: Block) -> Shown:
+    """The signature of a block."""
     found = re.match(r"(?:def |class |.*= )?([\w.]+)\((.*)\)(?: -> (.*?):?)?\s*\Z", block.source.strip(), re.DOTALL)
     assert found is not None, block.name
     name, text, gives = found.groups()
     if "=" in text and ":" not in text:  # a call that shows the defaults
         call = ast.parse(f"f({text})", mode="eval").body
         assert isinstance(call, ast.Call)
-        return name, {str(each.arg): value_of(each.value) for each in call.keywords}, gives or ""
+        return Shown(name, {str(each.arg): value_of(each.value) for each in call.keywords}, gives or "")
     tree = ast.parse(f"def f({text}): ...").body[0]
     assert isinstance(tree, ast.FunctionDef)
     args = tree.args
     padded = [None] * (len(args.args) - len(args.defaults)) + list(args.defaults)
     pairs = [*zip(args.args, padded, strict=True), *zip(args.kwonlyargs, args.kw_defaults, strict=True)]
-    return name, {each.arg: NO_DEFAULT if value is None else value_of(value) for each, value in pairs}, gives or ""
+    parameters = {each.arg: NO_DEFAULT if value is None else value_of(value) for each, value in pairs}
+    return Shown(name, parameters, gives or "", tuple(each.arg for each in args.args))
 
 
 def value_of(node: ast.expr) -> Any:
@@ -121,7 +135,8 @@ LIST_OPTIONS = get_type_hints(ListOptions)
 
 @pytest.mark.parametrize("block", blocks_of("signature"), ids=lambda block: block.name)
 def test_what_a_signature_shows_can_be_given(block: Block) -> None:
-    name, wanted, gives = shown(block)
+    signature = shown(block)
+    name, wanted, gives = signature.name, signature.parameters, signature.gives
     function = target(block, name)
     ours = parameters_of(function)
 
@@ -133,6 +148,10 @@ def test_what_a_signature_shows_can_be_given(block: Block) -> None:
             assert ours[parameter] is None or isinstance(ours[parameter], DefaultSerializer)
         else:
             assert ours[parameter] == default, f"{parameter} of {name}"
+    by_place = [each.name for each in inspect.signature(function).parameters.values() if each.kind in BY_PLACE]
+    without_self = [each for each in by_place if each not in {"self", "cls"}]
+    if name != "DBOS.step":  # a decorator is given names, by the documentation too
+        assert without_self[: len(signature.in_order)] == [*signature.in_order], f"the order of {name}"
     needed = {parameter for parameter, default in ours.items() if default is NO_DEFAULT} - {"self", "cls"}
     assert needed <= set(wanted), f"{name} asks for more than is shown"
     if not gives.startswith("Debouncer") and (gives.startswith("Coroutine") or name.endswith("_async")):
