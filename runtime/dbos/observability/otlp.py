@@ -8,11 +8,12 @@ between them stands a relay.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from opentelemetry import _logs, trace
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -78,6 +79,8 @@ class _LogRelay(_Relay[LogRecordProcessor], LogRecordProcessor):
             target.on_emit(log_record)
 
 
+_ours: WeakSet[Any] = WeakSet()
+"""The providers that we set, because the application had none."""
 _span_relays: WeakKeyDictionary[Any, _SpanRelay] = WeakKeyDictionary()
 _log_relays: WeakKeyDictionary[Any, _LogRelay] = WeakKeyDictionary()
 
@@ -88,6 +91,7 @@ class Exports:
     def __init__(self, application: str, options: OtlpOptions) -> None:
         """Begin to send; providers that the application set stay, and hear of everything too."""
         resource = Resource.create({SERVICE_NAME: application})
+        own_traces, own_logs = _is_unset(trace.get_tracer_provider()), _is_unset(_logs.get_logger_provider())
         self._spans = _span_relay(resource)
         self._logs = _log_relay(resource)
         if self._spans is None and options.traces:
@@ -96,11 +100,13 @@ class Exports:
             logger.warning("otlp_logs_endpoints: the LoggerProvider of this process takes no further endpoints")
         self._targets: list[_Target] = []
         if self._spans is not None:
-            spans = [BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)) for endpoint in options.traces]
+            endpoints = options.traces or _usual_endpoint("TRACES", wanted=own_traces)
+            spans = [BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)) for endpoint in endpoints]
             self._spans.point(spans)
             self._targets += spans
         if self._logs is not None:
-            logs = [BatchLogRecordProcessor(OTLPLogExporter(endpoint=endpoint)) for endpoint in options.logs]
+            endpoints = options.logs or _usual_endpoint("LOGS", wanted=own_logs)
+            logs = [BatchLogRecordProcessor(OTLPLogExporter(endpoint=endpoint)) for endpoint in endpoints]
             self._logs.point(logs)
             self._targets += logs
 
@@ -125,10 +131,28 @@ def end_within(seconds: float, ends: Iterable[Callable[[], object]]) -> bool:
     return not any(thread.is_alive() for thread in threads)
 
 
+def _usual_endpoint(signal: str, *, wanted: bool) -> tuple[str | None, ...]:
+    """The endpoint that OpenTelemetry's own variables name, if they name one: its exporter finds it by itself.
+
+    A provider of the application's may export there already.
+    """
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
+    return (None,) if wanted and any(os.environ.get(name) for name in names) else ()
+
+
+def _is_unset(provider: object) -> bool:
+    """Whether a provider stands for none, or is one that we set."""
+    if provider in _ours:
+        return True
+    # OpenTelemetry does not publish the class of the other one.
+    return isinstance(provider, ProxyTracerProvider) or type(provider).__name__ == "ProxyLoggerProvider"
+
+
 def _span_relay(resource: Resource) -> _SpanRelay | None:
     provider = trace.get_tracer_provider()
-    if isinstance(provider, ProxyTracerProvider):  # nobody set one
+    if _is_unset(provider) and provider not in _ours:
         provider = TracerProvider(resource=resource)
+        _ours.add(provider)
         trace.set_tracer_provider(provider)
     if not isinstance(provider, TracerProvider):
         return None
@@ -140,8 +164,9 @@ def _span_relay(resource: Resource) -> _SpanRelay | None:
 
 def _log_relay(resource: Resource) -> _LogRelay | None:
     provider = _logs.get_logger_provider()
-    if type(provider).__name__ == "ProxyLoggerProvider":  # nobody set one; OpenTelemetry does not publish the class
+    if _is_unset(provider) and provider not in _ours:
         provider = LoggerProvider(resource=resource)
+        _ours.add(provider)
         _logs.set_logger_provider(provider)
     if not isinstance(provider, LoggerProvider):
         return None

@@ -241,6 +241,30 @@ def test_a_provider_of_the_application_hears_of_everything_and_stays(tmp_path: P
     assert collector.span("inside").parent_id == collector.span("order").span_id
 
 
+def test_without_endpoints_the_variables_of_opentelemetry_name_one(
+    tmp_path: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.traces_endpoint.removesuffix("/v1/traces"))
+    code = """
+import sys
+from dbos import DBOS
+DBOS(config={"name": "orders", "system_database_url": sys.argv[1], "run_admin_server": False, "enable_otlp": True})
+
+@DBOS.workflow(name="order")
+def order():
+    DBOS.logger.warning("a line")
+
+for _ in range(int(sys.argv[2])):
+    DBOS.launch()
+    order()
+    DBOS.destroy()
+    DBOS(config={"name": "orders", "system_database_url": sys.argv[1], "run_admin_server": False, "enable_otlp": True})
+"""
+    _run(code, f"sqlite:///{tmp_path / 'plain.sqlite'}", "2")
+    assert [span.name for span in collector.spans] == ["order", "order"]
+    assert [line.body for line in collector.lines].count("a line") == 2
+
+
 def test_without_the_extra_everything_else_works_and_errors_name_it(tmp_path: Path) -> None:
     done = _run(WITHOUT_EXTRA, f"sqlite:///{tmp_path / 'plain.sqlite'}")
     assert done.stdout.splitlines() == [
