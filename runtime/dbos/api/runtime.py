@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbos._error import DBOSException, DBOSInitializationError
-from dbos.api.admin_calls import AdminCalls
 from dbos.api.application_database import ApplicationDatabase
 from dbos.api.telling import open_telemetry, refuse_without_extra
 from dbos.config.file import read_config_file
@@ -26,10 +25,7 @@ from dbos.engine.services import Rechecks, Services
 from dbos.engine.waiting import Signals
 from dbos.engine.wakeups import CHANNEL, payloads, schedule_news
 from dbos.engine.watch import OwnershipWatch
-from dbos.observability.admin_server import AdminServer
-from dbos.observability.endpoint import MetricsEndpoint, open_endpoint
 from dbos.observability.logs import configure_logging
-from dbos.observability.metrics import RuntimeMetrics
 from dbos.serialization.custom import add_serializer
 from dbos.serialization.decoding import read_unnamed_as
 from dbos.store.backend import DatabaseSettings
@@ -39,7 +35,9 @@ from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.writer import GroupCommitWriter
 from dbos.telemetry import Telemetry
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what serves HTTP is imported by who serves
+    from dbos.observability.admin_server import AdminServer
+    from dbos.observability.endpoint import MetricsEndpoint
     from dbos.observability.opentelemetry import OpenTelemetry
 
 logger = logging.getLogger("dbos")
@@ -182,6 +180,9 @@ class Application:
         options = self.settings.metrics
         if options.ports is None:
             return None
+        from dbos.observability.endpoint import open_endpoint  # noqa: PLC0415 -- see above
+        from dbos.observability.metrics import RuntimeMetrics  # noqa: PLC0415 -- see above
+
         metrics = RuntimeMetrics(engine)
         engine.services.telemetry.subscribe(metrics.observe)
         return open_endpoint(metrics.registry, host=options.host, ports=options.ports, ready=lambda: engine.ready)
@@ -190,6 +191,9 @@ class Application:
         port = self.settings.admin.port
         if port is None:
             return None
+        from dbos.api.admin_calls import AdminCalls  # noqa: PLC0415 -- see above
+        from dbos.observability.admin_server import AdminServer  # noqa: PLC0415 -- see above
+
         try:
             return AdminServer(AdminCalls(engine), port=port)
         except OSError as error:

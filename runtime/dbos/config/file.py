@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dbos._error import DBOSInitializationError
 
 FILE_NAME = "dbos-config.yaml"
@@ -47,6 +45,8 @@ def read_config_file(folder: Path, environment: Mapping[str, str]) -> ConfigFile
 
 def parse_config_file(text: str, environment: Mapping[str, str]) -> ConfigFile:
     """As read_config_file, for the text of a file."""
+    import yaml  # noqa: PLC0415 -- most applications have no such file
+
     try:
         given = yaml.safe_load(text)
     except yaml.YAMLError as error:

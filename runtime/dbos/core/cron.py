@@ -15,9 +15,6 @@ from itertools import islice, takewhile
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
-from croniter.croniter import CroniterError
-
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -76,6 +73,8 @@ class CronRule:
         return moment.astimezone(self.zone)
 
     def _after(self, moment: datetime) -> Iterator[datetime]:
+        from croniter import croniter  # noqa: PLC0415 -- a process without schedules does not wait for it
+
         return croniter(self.text, self.local(moment), second_at_beginning=True).all_next(datetime)
 
 
@@ -94,6 +93,9 @@ def parse_time_zone(name: str | None) -> tzinfo:
 
 @lru_cache(maxsize=4096)
 def _check_text(text: str) -> None:
+    from croniter import croniter  # noqa: PLC0415 -- as above
+    from croniter.croniter import CroniterError  # noqa: PLC0415 -- as above
+
     fields = text.split()
     if len(fields) not in {1, 5, 6} or (len(fields) == 1 and not fields[0].startswith("@")):
         raise InvalidCronError(text, expected="five fields (minute hour day month weekday) or six with seconds first")
