@@ -48,10 +48,14 @@ class MockKafka:
         self.address = address
         self._producer = Producer({"bootstrap.servers": address}, logger=_Quiet())
 
-    def send(self, topic: str, *values: str, partition: int = 0) -> None:
-        """Write messages to a partition, in their order; returns when the broker has them."""
+    def send(self, topic: str, *values: str, partition: int = 0, timestamp: int = 0) -> None:
+        """Write messages to a partition, in their order; returns when the broker has them.
+
+        `timestamp` is their time in epoch milliseconds, 0 the present.
+        """
         for value in values:
-            self._producer.produce(topic, value.encode(), key=f"key of {value}".encode(), partition=partition)
+            key = f"key of {value}".encode()
+            self._producer.produce(topic, value.encode(), key=key, partition=partition, timestamp=timestamp)
         unsent = self._producer.flush(30)
         assert unsent == 0, f"{unsent} messages for {topic} were not taken"
 

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from support.controlplane.cache import cache_folder, locked
 
 PEER_VERSION = "3.4.0"
 _REQUIREMENTS = Path(__file__).with_name("peer-requirements.txt")
+_KAFKA_REQUIREMENTS = Path(__file__).with_name("peer-kafka-requirements.txt")
 
 
 @cache
@@ -30,15 +31,26 @@ def peer_python() -> Path:
     if given is not None:
         _check(Path(given))
         return Path(given)
-    folder = cache_folder(os.environ) / f"peer-{PEER_VERSION}-py{platform.python_version()}"
+    return _environment("", _REQUIREMENTS)
+
+
+@cache
+def peer_python_with_kafka() -> Path:
+    """As peer_python, in an environment of its own that has the client library of Kafka too."""
+    return _environment("-kafka", _REQUIREMENTS, _KAFKA_REQUIREMENTS)
+
+
+def _environment(suffix: str, *requirements: Path) -> Path:
+    folder = cache_folder(os.environ) / f"peer-{PEER_VERSION}{suffix}-py{platform.python_version()}"
     complete = folder / ".complete"
+    wanted = "".join(file.read_text(encoding="utf-8") for file in requirements)
     with locked(folder, _say):
-        if complete.exists() and complete.read_text(encoding="utf-8") == _wanted():
+        if complete.exists() and complete.read_text(encoding="utf-8") == wanted:
             return _interpreter(folder)
         _say(f"making an environment with dbos {PEER_VERSION} in {folder} (about 15 s, once)")
-        _make(folder)
+        _make(folder, requirements)
         _check(_interpreter(folder))
-        complete.write_text(_wanted(), encoding="utf-8")
+        complete.write_text(wanted, encoding="utf-8")
     return _interpreter(folder)
 
 
@@ -86,18 +98,19 @@ def _scripts() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="dbos-peer-")
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, requirements: Sequence[Path]) -> None:
     environment = folder / "venv"
     shutil.rmtree(environment, ignore_errors=True)
     python = str(_interpreter(folder))
     beside = Path(sys.executable).with_name("uv")
     uv = str(beside) if beside.exists() else shutil.which("uv")
+    wanted = [argument for file in requirements for argument in ("-r", str(file))]
     if uv is None:
         _run([sys.executable, "-m", "venv", str(environment)])
-        _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(_REQUIREMENTS)])
+        _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
     else:
         _run([sys.executable, "-m", "venv", "--without-pip", str(environment)])
-        _run([uv, "pip", "install", "--quiet", "--python", python, "-r", str(_REQUIREMENTS)])
+        _run([uv, "pip", "install", "--quiet", "--python", python, *wanted])
 
 
 def _check(python: Path) -> None:
@@ -112,10 +125,6 @@ def _run(command: list[str]) -> str:
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
-
-
-def _wanted() -> str:
-    return _REQUIREMENTS.read_text(encoding="utf-8")
 
 
 def _interpreter(folder: Path) -> Path:
