@@ -13,6 +13,7 @@ from dbos.api.queue_limits import LimitsOfQueue, rate_of
 from dbos.api.runtime import process, registry
 from dbos.core.ids import check_name, check_text
 from dbos.core.limits import QueueLimits, QueueRateLimit, check_limits
+from dbos.engine.context import enqueue_settings
 from dbos.engine.services import epoch_ms
 from dbos.store.database import SystemDatabase
 from dbos.store.queues import ConflictMode, delete_queue, list_queues, load_queue, register_queue
@@ -91,14 +92,17 @@ class Queue(LimitsOfQueue):
         """Put a workflow or step on the queue; a handle to it.
 
         It is stored when this returns, and runs at least once. The options of SetWorkflowID and
-        SetEnqueueOptions apply.
+        SetEnqueueOptions apply. Raises ValueError where the queue is declared with limits for partitions
+        and no partition key is given.
         """
+        self._check_key()
         return enqueue_call(self.name, func, args, kwargs)
 
     async def enqueue_async(
         self, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
     ) -> WorkflowHandleAsync[R]:
         """As enqueue, for coroutine workflows and from coroutines."""
+        self._check_key()
         return await enqueue_call_async(self.name, func, args, kwargs)
 
     def enqueue_many(self, func: Callable[..., R], calls: Iterable[Sequence[Any]]) -> list[WorkflowHandle[R]]:
@@ -107,13 +111,24 @@ class Queue(LimitsOfQueue):
         Thousands go into a few commits. All are stored when this returns. When some are refused (a
         deduplication ID that is held), the others are stored and the first refusal is raised.
         """
+        self._check_key()
         return enqueue_many_calls(self.name, func, calls)
 
     async def enqueue_many_async(
         self, func: Callable[..., Coroutine[Any, Any, R]], calls: Iterable[Sequence[Any]]
     ) -> list[WorkflowHandleAsync[R]]:
         """As enqueue_many, for coroutine workflows and from coroutines."""
+        self._check_key()
         return await enqueue_many_calls_async(self.name, func, calls)
+
+    def _check_key(self) -> None:
+        """Raise ValueError for a declaration with limits of partitions and no key: what is enqueued so never starts."""
+        options = enqueue_settings.get()
+        if self._declared.partitioned and self._bound is None and (options is None or options.partition_key is None):
+            raise ValueError(
+                f"queue_partition_key: expected one for queue {self.name!r}, whose limits are those of partitions; "
+                "give it with SetEnqueueOptions(queue_partition_key=…)"
+            )
 
     def __repr__(self) -> str:
         return f"<Queue {self.name}>"

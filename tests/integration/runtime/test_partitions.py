@@ -131,6 +131,27 @@ def test_what_has_no_key_never_starts_and_keys_mean_nothing_elsewhere(
     assert row == {"status": "ENQUEUED"}
 
 
+def test_a_declared_queue_asks_for_a_key(launch: Launch, lanes: Lanes, sql: Bystander) -> None:
+    queues = [
+        Queue("work", partition_queue=True, concurrency=1),
+        Queue("limited", partition_limiter={"limit": 1, "period": 2}),
+    ]
+    launch()
+
+    async def on_loop(queue: Queue) -> None:
+        await queue.enqueue_async(lanes.workflow, "none", 1)  # type: ignore[arg-type]
+
+    for queue in queues:
+        for act in (
+            lambda queue=queue: queue.enqueue(lanes.workflow, "none", 1),
+            lambda queue=queue: queue.enqueue_many(lanes.workflow, [("none", 1)]),
+            lambda queue=queue: asyncio.run(on_loop(queue)),
+        ):
+            with pytest.raises(ValueError, match=f"queue_partition_key: expected one for queue '{queue.name}'"):
+                act()
+    assert sql.execute("SELECT 1 FROM dbos.workflow_status").fetchall() == []
+
+
 def test_a_lane_that_waits_for_another_version_holds_up_no_other(launch: Launch, lanes: Lanes) -> None:
     launch()
     DBOS.register_queue("work", partition_concurrency=1)
