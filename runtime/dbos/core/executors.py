@@ -73,11 +73,12 @@ class Executor:
 def is_gone(other: Executor, *, steady_ms: int, ended: bool) -> bool:
     """Whether a process is dead, or so silent that others go on with its workflows.
 
-    `ended` says that its process is known to have ended. `steady_ms` is for how long the one who asks has had its
+    `ended` says that its pid is gone from its machine; a copy of that machine may look like it, so that the lock or
+    the heartbeats must be gone, too. `steady_ms` is for how long the one who asks has had its
     own heartbeats through without a gap: silence counts only while somebody could have heard. After a restart of
     the database, or when all were frozen together, everybody has been silent, and each gets a lease to come back.
     """
-    if ended or other.left:
+    if other.left or (ended and (other.locked is False or other.silent_ms >= other.grace_ms)):
         return True
     if min(other.silent_ms, steady_ms) >= other.lease_ms:
         return True
@@ -91,7 +92,7 @@ def is_predecessor(other: Executor, *, ended: bool) -> bool:
     An ID of one's own belongs to whoever starts with it, unless the other one holds its lock. The ID that all
     share says nothing: there the other must be gone as for everybody else.
     """
-    if ended or other.left or other.gone_ms is not None:
+    if other.left or other.gone_ms is not None or (ended and other.locked is not True):
         return True
     if other.executor_id == SHARED_ID:
         return False

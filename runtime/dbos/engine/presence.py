@@ -45,7 +45,7 @@ class Presence:
 
     def register(self) -> list[ProcessToken]:
         """Enter this process; the living ones of the same executor ID, whose workflows are not this one's to take."""
-        observed = self._database.run(partial(note_heartbeat, self.identity, first=True))
+        observed = self._database.run(partial(note_heartbeat, self.identity, closely=True))
         return [
             other.process
             for other in observed.others
@@ -85,7 +85,7 @@ class Presence:
                 self._failing = True
 
     def _beat(self) -> None:
-        observed = self._database.attempt(partial(note_heartbeat, self.identity, first=False))
+        observed = self._look()
         if observed.steady_ms == 0:
             logger.warning(
                 "This executor was not heard for a while. Others may have taken over its workflows; "
@@ -97,6 +97,14 @@ class Presence:
             self._take_over([*gone, *forgettable])
         if forgettable:
             self._database.attempt(partial(forget, self.identity.system_schema, forgettable))
+
+    def _look(self) -> Observation:
+        observed = self._database.attempt(partial(note_heartbeat, self.identity, closely=False))
+        if any(other.locked is None and other.gone_ms is None and self._has_ended(other) for other in observed.others):
+            steady_ms = observed.steady_ms
+            observed = self._database.attempt(partial(note_heartbeat, self.identity, closely=True))
+            return Observation(steady_ms, observed.others)
+        return observed
 
     def _is_gone(self, other: Executor, observed: Observation) -> bool:
         return is_gone(other, steady_ms=observed.steady_ms, ended=self._has_ended(other))

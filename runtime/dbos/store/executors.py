@@ -60,8 +60,11 @@ class TakenOver:
     workflows: list[tuple[WorkflowId, str]]
 
 
-def note_heartbeat(identity: Identity, *, first: bool) -> Operation[Observation]:
-    """Say that this process lives, and look at those that may not; `first` lists all of its executor ID, too."""
+def note_heartbeat(identity: Identity, *, closely: bool) -> Operation[Observation]:
+    """Say that this process lives, and look at those that may not.
+
+    A close look lists all of its executor ID, too, and says of everybody listed whether its lock is held.
+    """
     rows = yield Statement(
         "note_heartbeat",
         {
@@ -77,7 +80,7 @@ def note_heartbeat(identity: Identity, *, first: bool) -> Operation[Observation]
             "lock_key": identity.lock_key,
             "grace_ms": identity.grace_ms,
             "lease_ms": identity.lease_ms,
-            "first": first,
+            "closely": closely,
         },
     )
     return Observation(rows[0]["steady_ms"], [_executor(row) for row in rows if row["process_token"] is not None])

@@ -54,9 +54,9 @@ def a_process(executor: str = "local", **fields: object) -> Identity:
     return Identity(**{**given, **fields})  # type: ignore[arg-type]
 
 
-def beat(database: SystemDatabase, identity: Identity, *, first: bool = False) -> Observation:
+def beat(database: SystemDatabase, identity: Identity, *, closely: bool = False) -> Observation:
     """One heartbeat, and what it saw."""
-    return database.run(partial(note_heartbeat, identity, first=first))
+    return database.run(partial(note_heartbeat, identity, closely=closely))
 
 
 def age(sql: Bystander, identity: Identity, milliseconds: int, *columns: str) -> None:
@@ -109,7 +109,7 @@ def test_who_starts_sees_everybody_of_its_executor_id(database: SystemDatabase) 
     survivor, same, different = a_process("pod-1"), a_process("pod-1"), a_process("pod-2")
     beat(database, same)
     beat(database, different)
-    assert [other.process for other in beat(database, survivor, first=True).others] == [same.process]
+    assert [other.process for other in beat(database, survivor, closely=True).others] == [same.process]
 
 
 def test_processes_of_one_machine_are_always_seen(database: SystemDatabase) -> None:
@@ -127,7 +127,7 @@ def test_other_applications_and_system_schemas_are_nobodys_business(database: Sy
     ):
         beat(database, other)
         age(sql, other, LEASE)
-    assert beat(database, survivor, first=True).others == []
+    assert beat(database, survivor, closely=True).others == []
 
 
 def test_a_gap_in_ones_own_heartbeats_begins_a_new_steady_time(database: SystemDatabase, sql: Bystander) -> None:
@@ -234,7 +234,7 @@ def test_who_stops_with_nothing_left_is_removed(database: SystemDatabase, sql: B
     survivor, leaving = a_process(), a_process()
     beat(database, leaving)
     assert database.run(partial(leave, leaving))
-    assert beat(database, survivor, first=True).others == []
+    assert beat(database, survivor, closely=True).others == []
 
 
 def test_what_is_left_by_who_stops_is_for_others_at_once(database: SystemDatabase, sql: Bystander) -> None:

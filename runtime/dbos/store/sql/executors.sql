@@ -23,7 +23,8 @@ RETURNING heartbeat_ms, steady_since_ms
 
 -- note_heartbeat
 -- Says that this process lives, and lists the others that may not: those that were silent, those of which it
--- can be seen whether they run, those that are gone. Whether a lock is held is looked at for suspects only.
+-- can be seen whether they run, those that are gone. Whether a lock is held is looked at for the silent only,
+-- unless a close look is asked for.
 -- One row without a process stands for nobody.
 WITH noted AS (
     INSERT INTO dbos_runtime.executors AS known ({include executor_columns})
@@ -35,7 +36,7 @@ SELECT noted.heartbeat_ms - noted.steady_since_ms AS steady_ms, other.process_to
        noted.heartbeat_ms - other.heartbeat_ms AS silent_ms, other.gone_ms,
        noted.heartbeat_ms - other.gone_ms AS gone_for_ms,
        CASE WHEN other.lock_key IS NOT NULL
-                 AND (:first OR noted.heartbeat_ms - other.heartbeat_ms >= other.grace_ms)
+                 AND (:closely OR noted.heartbeat_ms - other.heartbeat_ms >= other.grace_ms)
             THEN EXISTS (
                 SELECT 1 FROM pg_locks
                  WHERE locktype = 'advisory' AND granted AND objsubid = 1
@@ -46,7 +47,7 @@ SELECT noted.heartbeat_ms - noted.steady_since_ms AS steady_ms, other.process_to
     ON other.system_schema = :system_schema AND other.application = :application
    AND other.process_token <> :process_token
    AND (other.machine = :machine OR noted.heartbeat_ms - other.heartbeat_ms >= other.grace_ms
-        OR other.gone_ms IS NOT NULL OR (:first AND other.executor_id = :executor_id))
+        OR other.gone_ms IS NOT NULL OR (:closely AND other.executor_id = :executor_id))
 
 -- take_over
 -- Marks processes as gone that have not been heard since they were looked at, and makes runnable again what

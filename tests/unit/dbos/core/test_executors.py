@@ -92,9 +92,23 @@ def test_after_an_outage_everybody_has_a_lease_to_come_back(silent_ms: int, stea
     assert is_gone(an_executor(silent_ms=silent_ms, locked=False), steady_ms=steady_ms, ended=False) is gone
 
 
-def test_a_process_that_ended_or_said_so_is_gone_at_once() -> None:
-    assert is_gone(an_executor(), steady_ms=0, ended=True)
+def test_a_process_that_says_so_is_gone_at_once() -> None:
     assert is_gone(an_executor(heartbeat_ms=LEFT_AT_MS), steady_ms=0, ended=False)
+
+
+@pytest.mark.parametrize(
+    ("silent_ms", "locked", "gone"),
+    [
+        (0, False, True),
+        (0, True, False),  # its machine was copied: the other copy lives, with this pid
+        (0, None, False),
+        (GRACE, None, True),  # nobody can tell more where there are no locks
+    ],
+)
+def test_a_pid_that_is_gone_tells_of_a_death_with_the_lock_or_the_heartbeats(
+    silent_ms: int, locked: bool | None, gone: bool
+) -> None:
+    assert is_gone(an_executor(silent_ms=silent_ms, locked=locked), steady_ms=0, ended=True) is gone
 
 
 @pytest.mark.parametrize(
@@ -115,4 +129,10 @@ def test_an_id_of_ones_own_belongs_to_who_starts_with_it_unless_its_lock_is_held
 ) -> None:
     other = an_executor(**{"executor_id": ExecutorId("pod-1"), **fields})  # type: ignore[arg-type]
     assert is_predecessor(other, ended=False) is predecessor
-    assert is_predecessor(other, ended=True)
+
+
+@pytest.mark.parametrize(("locked", "predecessor"), [(True, False), (False, True), (None, True)])
+def test_a_pid_that_is_gone_tells_who_starts_again_unless_the_lock_is_held(
+    locked: bool | None, predecessor: bool
+) -> None:
+    assert is_predecessor(an_executor(locked=locked), ended=True) is predecessor

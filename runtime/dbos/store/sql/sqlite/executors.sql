@@ -13,7 +13,7 @@ SELECT :heartbeat_ms - :steady_since_ms AS steady_ms, other.process_token, other
     ON other.system_schema = :system_schema AND other.application = :application
    AND other.process_token <> :process_token
    AND (other.machine = :machine OR :heartbeat_ms - other.heartbeat_ms >= other.grace_ms
-        OR other.gone_ms IS NOT NULL OR (:first AND other.executor_id = :executor_id))
+        OR other.gone_ms IS NOT NULL OR (:closely AND other.executor_id = :executor_id))
 
 -- mark_gone
 UPDATE dbos_runtime.executors AS known
