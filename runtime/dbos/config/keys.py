@@ -60,7 +60,8 @@ class DBOSConfig(TypedDict, total=False):
     """The version of the code: who has the same one goes on with each other's workflows. Default: the variable
     `DBOS__APPVERSION`, else a hash of the registered workflows."""
     executor_id: str | None
-    """Who this process is; two that live at once must differ, unless both are `local`. Default: the variable `DBOS__VMID`, else `local`."""
+    """Who this process is; two that live at once must differ, unless both are `local`. Default: the variable
+    `DBOS__VMID`, else `local`."""
     serializer: Any
     """How values are stored: a Serializer of your own, or DBOSPortableJSONSerializer(). Default: pickle."""
     log_level: str | None
