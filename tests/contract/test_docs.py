@@ -290,6 +290,15 @@ def test_every_python_example_compiles(page: Path) -> None:
         ast.parse(block)
 
 
+@every_page
+def test_lists_and_tables_begin_after_a_blank_line_as_the_site_needs_it(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    paragraph = r"^(?![*-] |\d+\. |[ |#]).+\n"
+    joined = re.findall(rf"{paragraph}(?:[*-] |\d+\. |\|).*", text, re.MULTILINE)
+
+    assert joined == []
+
+
 def test_every_python_example_is_formatted_as_the_code_is(tmp_path: Path) -> None:
     every = [(page.stem, block) for page in PAGES for block in blocks(text_of(page), "python")]
     for number, (stem, block) in enumerate(every):
