@@ -48,6 +48,15 @@ class Handle(Protocol[R_co]):
         ...
 
 
+class Named(Protocol):
+    """Anything that knows the ID of a workflow."""
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow's ID."""
+        ...
+
+
 class Environment:
     """A launched application. Its clock stands still until the test moves it; everything else is real.
 
@@ -100,6 +109,11 @@ class Environment:
                     f"Workflow {status.workflow_id} is {status.status} and nothing is due: it waits for a message, an "
                     "event, a queue that is not served, or code that runs outside of workflows"
                 )
+
+    async def result_async(self, handle: Named) -> Any:
+        """As result, from a coroutine, for handles of either kind."""
+        workflow_id = handle.workflow_id
+        return await asyncio.to_thread(lambda: self.result(DBOS.retrieve_workflow(workflow_id)))
 
     def settle(self) -> None:
         """Return when nothing can go on without news or time: each workflow has ended or waits.

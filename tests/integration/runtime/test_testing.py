@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -103,6 +106,8 @@ async def test_coroutines_sleep_by_the_same_clock(open_environment: Environment)
     handle = await queue.enqueue_async(nap, 3600)
     await open_environment.advance_async(3600)
     assert await handle.get_result() == 3600
+    assert await open_environment.result_async(await DBOS.start_workflow_async(nap, 86400)) == 86400
+    assert open_environment.now == NOON + timedelta(days=1, hours=1)
 
 
 def test_a_schedule_fires_at_each_of_its_moments_and_never_by_itself(open_environment: Environment) -> None:
@@ -236,6 +241,47 @@ def test_databases_are_copies_of_a_template_and_are_dropped(
     assert names() <= before
     with pytest.raises(ValueError, match="expected the URL of a PostgreSQL server"):
         PostgresDatabases("sqlite:///file")
+
+
+PLUGIN_TESTS = """
+import pytest
+from dbos import DBOS
+
+pytest_plugins = ["dbos.testing.pytest"]
+urls = []
+
+@DBOS.workflow()
+def nap(days):
+    DBOS.sleep(days * 86400)
+    return days
+
+@pytest.fixture
+def dbos_config():
+    return {"name": "shop"}
+
+@pytest.mark.parametrize("days", [1, 2, 3])
+def test_naps(dbos, days):
+    assert DBOS.list_workflows() == [] and dbos.database_url not in urls
+    urls.append(dbos.database_url)
+    assert dbos.result(DBOS.start_workflow(nap, days)) == days
+    assert DBOS.list_workflows()[0].application_name == "shop"
+    assert days != 2, "this one fails"
+"""
+
+
+def test_the_fixtures_give_each_test_a_database_and_a_failed_one_spoils_no_other(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    (tmp_path / "test_shop.py").write_text(PLUGIN_TESTS, encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DBOS", "PYTEST"))}
+    if database_kind == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        environment["DBOS_TEST_DATABASE_URL"] = server.url
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
+    assert "this one fails" in done.stdout
+    assert "warning" not in done.stdout
 
 
 def test_a_file_of_its_own_is_the_default(tmp_path: Path, database_kind: str) -> None:
