@@ -29,10 +29,21 @@ def test_a_claim_looks_at_no_more_rows_than_it_takes(database_url: str, waiting:
             " SELECT 'w' || n, 'ENQUEUED', 'q', %s, n FROM generate_series(1, %s) AS n",
             (version, waiting),
         )
-        connection.execute("VACUUM ANALYZE dbos.workflow_status")
+        connection.execute(
+            "INSERT INTO dbos.workflow_input (workflow_uuid, inputs)"
+            " SELECT workflow_uuid, '[]' FROM dbos.workflow_status"
+        )
+        connection.execute(
+            "INSERT INTO dbos.operation_outputs (workflow_uuid, function_id, function_name)"
+            " SELECT 'ended' || n, 1, 'step' FROM generate_series(1, 30000) AS n"
+        )
+        connection.execute("VACUUM ANALYZE dbos.workflow_status, dbos.workflow_input, dbos.operation_outputs")
         explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {text if isinstance(text, str) else text.decode()}".encode()
         row = connection.execute(explain, statement.parameters).fetchone()
     assert row is not None
+    for relation, each in (("workflow_input", 1), ("operation_outputs", 0)):
+        looks = [node for node in nodes(row[0][0]["Plan"]) if node.get("Relation Name") == relation]
+        assert {(node["Actual Loops"], node["Actual Rows"]) for node in looks} == {(LIMIT, each)}
     (candidates,) = [node for node in nodes(row[0][0]["Plan"]) if node["Node Type"] == "LockRows"]
     assert {node["Actual Rows"] for node in nodes(candidates)} == {LIMIT}
 

@@ -25,6 +25,8 @@ SELECT workflow_uuid, application_version, application_name, executor_id, workfl
 -- Fragment: takes the rows of next_up and gives back all that is needed to run them or to put them back.
 -- The rows are locked, so they still are ENQUEUED. Saying so again would offer the planner a partial index
 -- in place of the primary key: on a table without statistics it compares each claim with the whole queue.
+-- LIMIT 1 keeps the look at inputs and steps to the rows that are taken: the planner neither joins them by a
+-- hash of the whole table, nor hashes the whole table for an EXISTS.
 claimed AS (
     UPDATE {schema}.workflow_status AS workflow
        SET status = 'PENDING', owner_xid = :owner, executor_id = :executor,
@@ -48,11 +50,13 @@ SELECT claimed.workflow_uuid, claimed.name, claimed.class_name, claimed.config_n
        claimed.workflow_timeout_ms, claimed.created_at, claimed.delay_until_epoch_ms, claimed.started_at_epoch_ms,
        claimed.authenticated_user, claimed.authenticated_roles, claimed.parent_workflow_id,
        claimed.previous_version, claimed.previous_application, claimed.previous_executor,
-       claimed.previous_deadline, claimed.queue_partition_key, COALESCE(payload.inputs, claimed.inputs) AS inputs,
+       claimed.previous_deadline, claimed.queue_partition_key, COALESCE(
+           (SELECT payload.inputs FROM {schema}.workflow_input payload
+             WHERE payload.workflow_uuid = claimed.workflow_uuid LIMIT 1), claimed.inputs) AS inputs,
        claimed.attributes ->> 'dbos.otelContext' AS trace,
-       EXISTS (SELECT 1 FROM {schema}.operation_outputs step
-                WHERE step.workflow_uuid = claimed.workflow_uuid) AS replayed
-  FROM claimed LEFT JOIN {schema}.workflow_input payload ON payload.workflow_uuid = claimed.workflow_uuid
+       (SELECT true FROM {schema}.operation_outputs step
+         WHERE step.workflow_uuid = claimed.workflow_uuid LIMIT 1) IS NOT NULL AS replayed
+  FROM claimed
  ORDER BY claimed.priority, claimed.created_at
 
 -- claim_workflows
