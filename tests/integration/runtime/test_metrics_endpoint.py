@@ -117,6 +117,80 @@ def test_what_waits_and_runs_is_measured(serve: Callable[[], None]) -> None:
         handle.get_result()
 
 
+def test_what_runs_without_a_queue_is_counted_too(serve: Callable[[], None]) -> None:
+    begun, go = threading.Barrier(3), threading.Event()
+
+    @DBOS.workflow()
+    def work() -> None:
+        begun.wait(20)
+        go.wait(20)
+
+    serve()
+    handle = DBOS.start_workflow(work)
+    called = threading.Thread(target=work)
+    called.start()
+    begun.wait(20)
+    assert _samples()["dbos_workflows_running queue="] == 2
+    go.set()
+    called.join(20)
+    handle.get_result()
+    eventually(_samples, lambda samples: "dbos_workflows_running queue=" not in samples)
+
+
+def test_a_cancelled_workflow_no_longer_counts_as_running(serve: Callable[[], None]) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    @DBOS.step()
+    def step() -> None:
+        pass
+
+    @DBOS.workflow()
+    def work() -> None:
+        begun.set()
+        go.wait(20)
+        step()
+
+    serve()
+    handle = DBOS.start_workflow(work)
+    assert begun.wait(20)
+    DBOS.cancel_workflow(handle.workflow_id)
+    go.set()
+    eventually(_samples, lambda samples: "dbos_workflows_running queue=" not in samples)
+
+
+def test_what_retention_deletes_is_counted(launch: Launch, database_url: str) -> None:
+    @DBOS.workflow()
+    def work() -> None:
+        pass
+
+    launch()
+    for _ in range(3):
+        work()
+    DBOS.destroy()
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE dbos.workflow_status SET completed_at = completed_at - 100000")
+    launch(metrics_port=0, metrics_host="127.0.0.1", retention={"max_age_sec": 60, "interval_sec": 1})
+    eventually(_samples, lambda samples: samples["dbos_retention_deleted_workflows_total"] == 3)
+
+
+def test_names_that_code_makes_up_do_not_grow_the_labels_without_bound(
+    serve: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dbos.observability.metrics.MOST_NAMES", 3)
+
+    @DBOS.workflow()
+    def work() -> None:
+        for number in range(6):
+            DBOS.run_step({"name": f"step {number}"}, lambda: None)
+
+    serve()
+    work()
+    samples = _samples()
+    assert samples["dbos_steps_total outcome=success step=step 2"] == 1
+    assert samples["dbos_steps_total outcome=success step=_other"] == 3
+    assert "dbos_steps_total outcome=success step=step 3" not in samples
+
+
 def test_recovered_workflows_are_counted(serve: Callable[[], None], database_url: str) -> None:
     with DBOSClient(system_database_url=database_url, application_name="orders") as client:
         client.enqueue({"workflow_name": "x", "queue_name": "y"})
