@@ -242,11 +242,12 @@ def test_a_large_table_is_emptied_in_batches_while_others_claim(database: System
         if not claim(database, limit=1):
             sql.execute("UPDATE dbos.workflow_status SET status = 'ENQUEUED' WHERE status = 'PENDING'")
         claims.append((time.monotonic() - began, ended.is_set()))
+        ended.wait(0.02)
     deleting.join()
     during = [seconds for seconds, after in claims if not after]
     assert sum(worker.deleted) == 50_000
     assert max(worker.deleted) == 1000, "a transaction for each batch"
-    assert len(during) >= len(worker.deleted), "at least one claim came between two batches, on average"
+    assert len(during) * 2 >= len(worker.deleted), "claims come between the batches"
     assert {row["status"] for row in sql.execute("SELECT status FROM dbos.workflow_status").fetchall()} <= {
         "ENQUEUED",
         "PENDING",
