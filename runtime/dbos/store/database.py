@@ -16,7 +16,8 @@ from psycopg.errors import DeadlockDetected
 
 from dbos._error import DBOSInitializationError
 from dbos.core.retry import reconnect_delay
-from dbos.store.backend import DatabaseSettings, Source, open_backend
+from dbos.store.backend import DatabaseSettings, Source
+from dbos.store.backends import open_backend
 from dbos.store.dialects.errors import is_connection_lost
 from dbos.store.filters import StepFilter, WorkflowFilter
 from dbos.store.first_use import FirstUse
