@@ -80,7 +80,7 @@ class ListOptions(TypedDict, total=False):
     has_parent: bool | None
     """Whether a workflow started it."""
     attributes: dict[str, Any] | None
-    """With these attributes, among others. On PostgreSQL only."""
+    """With these attributes, among others."""
     undispatchable: bool | None
     """Whether it waits and nobody can take it: `WorkflowStatus.undispatchable` says why."""
     application_name: str | list[str] | None

@@ -95,7 +95,6 @@ def test_every_filter_finds_what_it_names(some: None, call: Caller) -> None:
     assert _ids(call("list_queued_workflows", application_name="shop")) == ["waits"]
 
 
-@pytest.mark.postgresql_only
 def test_attributes_are_matched_as_parts(some: None, call: Caller) -> None:
     for attributes, expected in (
         ({"customer": "ada"}, ["fork", "outer"]),
