@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from support.fleet import QUICK, Fleet, fleet_on
 from support.peer import start_peer
 from support.postgres import running_postgres
+from support.silence import SilentNetwork
 from support.waiting import eventually
 
 pytestmark = pytest.mark.both_databases
@@ -121,6 +123,30 @@ def test_a_frozen_process_is_taken_over_and_cannot_write_when_it_goes_on(fleet: 
     fleet.at(survivor).kill()
     fleet.enqueue("later")
     assert fleet.process_of("later", "last") == frozen.process.pid
+
+
+@pytest.mark.postgresql_only
+def test_a_process_behind_a_silent_network_is_taken_over_although_its_lock_is_held(fleet: Fleet) -> None:
+    url = make_url(fleet.url)
+    assert url.port is not None
+    with SilentNetwork(url.port) as network:
+        there = url.set(port=network.port, host="127.0.0.1").render_as_string(hide_password=False)
+        cut_off = fleet.worker("pod-1", DBOS_SYSTEM_DATABASE_URL=there)
+        fleet.enqueue("workflow")
+        assert fleet.process_of("workflow") == cut_off.process.pid
+        fleet.worker("pod-2")
+        network.fall_silent()
+        survivor = eventually(
+            lambda: fleet.process_of("workflow"), lambda pid: pid != cut_off.process.pid, within=60, explain=fleet.said
+        )
+        locks = fleet.sql.execute("SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+        assert locks == {"held": 2}, "the server knows nothing of it yet"
+        fleet.gate.touch()
+        assert fleet.wait_for_status("workflow", "SUCCESS")["executor_id"] == "pod-2"
+        network.speak()
+        cut_off.wait_for("is owned by another execution")
+        assert fleet.effects("workflow")["workflow", "last"] == 1
+        assert survivor != cut_off.process.pid
 
 
 def test_what_a_process_leaves_when_it_stops_is_taken_over_at_once(fleet: Fleet) -> None:
