@@ -12,6 +12,7 @@ from dbos.api.options import EnqueueOptions, check_attributes, check_policy, che
 from dbos.api.runtime import engine
 from dbos.api.tracing import carrier_of
 from dbos.core.ids import WorkflowId, check_name, check_text
+from dbos.core.refusals import InvalidArgumentError
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.authorization import Authentication
 from dbos.engine.commands import enqueue_described
@@ -103,7 +104,7 @@ def check_enqueue(options: EnqueueOptions) -> None:
     for required in ("workflow_name", "queue_name"):
         value = options.get(required)
         if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"EnqueueOptions: expected text for {required!r}, got {value!r}")
+            raise InvalidArgumentError(f"EnqueueOptions: expected text for {required!r}, got {value!r}")
     unknown = sorted(set(options) - KNOWN)
     if unknown:
         raise TypeError(f"EnqueueOptions: unknown {', '.join(unknown)}; known are {', '.join(sorted(KNOWN))}")
@@ -123,4 +124,4 @@ def check_enqueue(options: EnqueueOptions) -> None:
         if options.get(name) is not None:
             check_text(options.get(name), subject=name)
     if check_seconds(options.get("workflow_timeout"), subject="workflow_timeout") == 0:
-        raise ValueError("workflow_timeout: expected more than 0 seconds, got 0")
+        raise InvalidArgumentError("workflow_timeout: expected more than 0 seconds, got 0")

@@ -14,6 +14,7 @@ from dbos._error import DBOSException
 from dbos._serialization import WorkflowSerializationFormat
 from dbos.core.ids import check_text
 from dbos.core.limits import MAX_SECONDS
+from dbos.core.refusals import InvalidArgumentError
 from dbos.engine.context import (
     EnqueueSettings,
     PendingId,
@@ -140,7 +141,7 @@ class SetWorkflowTimeout(Block[Timeout | None]):
         super().__init__(workflow_timeout)
         seconds = check_seconds(workflow_timeout_sec, subject="workflow_timeout_sec")
         if seconds == 0:
-            raise ValueError("workflow_timeout_sec: expected more than 0 seconds, got 0")
+            raise InvalidArgumentError("workflow_timeout_sec: expected more than 0 seconds, got 0")
         self._timeout = Timeout(seconds)
 
     def _value(self) -> Timeout:
@@ -188,7 +189,9 @@ class SetEnqueueOptions(Block[EnqueueSettings | None]):
         if queue_partition_key is not None:
             check_text(queue_partition_key, subject="queue_partition_key")
         if deduplication_id is not None and queue_partition_key is not None:
-            raise ValueError("deduplication_id: expected none beside a queue_partition_key; partitions know none")
+            raise InvalidArgumentError(
+                "deduplication_id: expected none beside a queue_partition_key; partitions know none"
+            )
         self._settings = EnqueueSettings(
             deduplication_id=deduplication_id,
             duplication_policy=check_policy(duplication_policy or "reject"),
@@ -209,7 +212,7 @@ def check_priority(priority: int | None) -> int | None:
     if isinstance(priority, bool) or not isinstance(priority, int):
         raise TypeError(f"priority: expected a whole number, got {priority!r}")
     if not 1 <= priority <= MAX_PRIORITY:
-        raise ValueError(f"priority: expected 1 to {MAX_PRIORITY}, got {priority}")
+        raise InvalidArgumentError(f"priority: expected 1 to {MAX_PRIORITY}, got {priority}")
     return priority
 
 
@@ -220,21 +223,21 @@ def check_seconds(seconds: float | None, *, subject: str) -> float | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{subject}: expected seconds, got {seconds!r}")
     if not 0 <= seconds <= MAX_SECONDS:
-        raise ValueError(f"{subject}: expected 0 to {MAX_SECONDS} seconds, got {seconds}")
+        raise InvalidArgumentError(f"{subject}: expected 0 to {MAX_SECONDS} seconds, got {seconds}")
     return seconds
 
 
 def check_reuse(policy: str | None) -> str:
     """The policy for a workflow ID that is taken. Raises ValueError saying what was expected."""
     if policy not in {None, "return-existing", "reject"}:
-        raise ValueError(f"workflow_id_reuse_policy: expected 'return-existing' or 'reject', got {policy!r}")
+        raise InvalidArgumentError(f"workflow_id_reuse_policy: expected 'return-existing' or 'reject', got {policy!r}")
     return policy or "return-existing"
 
 
 def check_policy(policy: str) -> str:
     """The duplication policy. Raises ValueError saying what was expected."""
     if policy not in {"reject", "return-existing"}:
-        raise ValueError(f"duplication_policy: expected 'reject' or 'return-existing', got {policy!r}")
+        raise InvalidArgumentError(f"duplication_policy: expected 'reject' or 'return-existing', got {policy!r}")
     return policy
 
 

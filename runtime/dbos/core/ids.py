@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NewType
 
+from dbos.core.refusals import InvalidArgumentError
+
 WorkflowId = NewType("WorkflowId", str)
 OwnerToken = NewType("OwnerToken", str)
 ExecutorId = NewType("ExecutorId", str)
@@ -24,11 +26,12 @@ def child_workflow_id(parent: WorkflowId, function_id: int) -> WorkflowId:
 def check_text(value: object, *, subject: str) -> str:
     """`value` as an ID or a name for `subject`.
 
-    Raises ValueError for blank text and for text that databases cannot store, TypeError for other types.
+    Raises InvalidArgumentError, a ValueError, for blank text and for text that databases cannot store, TypeError for
+    other types.
     """
     text = check_topic(value, subject=subject)
     if not text.strip():
-        raise ValueError(f"{subject}: expected text that is not blank")
+        raise InvalidArgumentError(f"{subject}: expected text that is not blank")
     return text
 
 
@@ -37,7 +40,7 @@ def check_topic(value: object, *, subject: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{subject}: expected text, got {type(value).__name__}")
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(f"{subject}: expected text without NUL and lone surrogates, got {value!r}")
+        raise InvalidArgumentError(f"{subject}: expected text without NUL and lone surrogates, got {value!r}")
     return value
 
 
@@ -48,5 +51,5 @@ def check_name(value: object, *, subject: str) -> str:
     """
     name = check_text(value, subject=subject)
     if name.startswith(RESERVED_PREFIX):
-        raise ValueError(f"{subject}: names that start with {RESERVED_PREFIX!r} are reserved, got {name!r}")
+        raise InvalidArgumentError(f"{subject}: names that start with {RESERVED_PREFIX!r} are reserved, got {name!r}")
     return name

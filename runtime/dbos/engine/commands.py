@@ -9,6 +9,7 @@ from typing import Any
 from dbos._error import DBOSConflictingWorkflowError, DBOSQueueDeduplicatedError, DBOSWorkflowIDInUseError
 from dbos.core.ids import OwnerToken, WorkflowId, check_name, child_workflow_id
 from dbos.core.outcome import Outcome
+from dbos.core.refusals import InvalidArgumentError
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.authorization import authorize
 from dbos.engine.context import (
@@ -52,7 +53,7 @@ class Started:
 def start(services: Services, call: Call) -> Plan[Started]:
     """Insert a workflow that this process runs at once, or attach to the one that holds its ID."""
     if enqueue_settings.get() is not None and enqueue_settings.get() != EnqueueSettings():
-        raise ValueError("SetEnqueueOptions applies to what is enqueued: start this workflow on a queue")
+        raise InvalidArgumentError("SetEnqueueOptions applies to what is enqueued: start this workflow on a queue")
     owner = services.new_owner()
     return (yield from _start(services, call, owner))
 
