@@ -83,7 +83,7 @@ def test_scheduled_workflows_run_while_the_main_thread_blocks(blocks: Blocks, pl
 def test_a_program_on_a_loop_serves_until_it_is_interrupted(blocks: Blocks, tmp_path: Path) -> None:
     source = blocks.elsewhere("programming-guide/05-launch-on-a-loop.py")
     with WorkerProcess(tmp_path, source, as_script=True) as program:
-        program.wait_for("DBOS launched")
+        program.wait_for("DBOS launched", within=90)
         program.process.send_signal(signal.SIGINT)
         program.process.wait(timeout=60)
 
