@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+_NOTHING: AbstractContextManager[None] = nullcontext()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiting:
@@ -38,11 +40,11 @@ class Clock:
 
     def running(self, _who: object, _caller: object) -> AbstractContextManager[None]:
         """For as long as an execution runs, called directly by another one or not."""
-        return nullcontext()
+        return _NOTHING
 
     def waiting(self, _waiting: Waiting) -> AbstractContextManager[None]:
         """For as long as somebody waits."""
-        return nullcontext()
+        return _NOTHING
 
 
 MACHINE = Clock()
