@@ -38,6 +38,8 @@ from dbos.store.writer import GroupCommitWriter
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine as SQLAlchemyEngine
+else:  # for who reads the types while the program runs
+    SQLAlchemyEngine = Any
 
 R = TypeVar("R")
 

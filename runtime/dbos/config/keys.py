@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+else:  # who reads the types while the program runs needs a name, and SQLAlchemy is not imported for it
+    Engine = Any
 
 
 class DBOSConfig(TypedDict, total=False):

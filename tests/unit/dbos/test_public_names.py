@@ -6,12 +6,12 @@ import importlib
 import inspect
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 import dbos
-from dbos import DBOS, DBOSClient, Queue, WorkflowHandle, WorkflowHandleAsync
+from dbos import DBOS, DBOSClient, DBOSConfig, Queue, WorkflowHandle, WorkflowHandleAsync
 from dbos.core.statuses import WorkflowStatusString
 
 
@@ -45,6 +45,18 @@ def test_importing_the_package_loads_no_driver() -> None:
 
 def _reads_a_property(owner: type, name: str) -> bool:
     return isinstance(getattr(owner, name.removeprefix("get_").removesuffix("_async"), None), property)
+
+
+def test_importing_the_runtime_loads_nothing_that_only_some_processes_use() -> None:
+    text = "import sys; from dbos import DBOS, DBOSClient; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout.split()
+    assert "psycopg" in loaded
+    assert not {"sqlalchemy", "yaml", "croniter", "prometheus_client", "opentelemetry"} & set(loaded)
+
+
+def test_the_types_can_be_read_while_a_program_runs() -> None:
+    assert "system_database_engine" in get_type_hints(DBOSConfig)
+    assert "system_database_engine" in get_type_hints(DBOSClient.__init__)
 
 
 def _twins(owner: type) -> list[tuple[str, Any, Any]]:
