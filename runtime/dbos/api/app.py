@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from dbos._sys_db import WorkflowStatus
@@ -37,7 +38,8 @@ from dbos.api.versions import Versions
 from dbos.api.wsgi import join_wsgi
 from dbos.config.keys import DBOSConfig
 from dbos.config.vendor import note_vendor_keys
-from dbos.engine.context import current_execution, current_step, current_user
+from dbos.engine.context import current_execution, current_step, current_user, recording_execution
+from dbos.engine.services import Services
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -278,7 +280,7 @@ class DBOS(
         return look(
             services,
             "DBOS.listWorkflows",
-            lambda: list_statuses(services.database, services.claimant.application, options),
+            _listing(list_statuses, services, options),
         )
 
     @classmethod
@@ -288,7 +290,7 @@ class DBOS(
         return await look_async(
             services,
             "DBOS.listWorkflows",
-            lambda: list_statuses(services.database, services.claimant.application, options),
+            _listing(list_statuses, services, options),
         )
 
     @classmethod
@@ -299,7 +301,7 @@ class DBOS(
         return look(
             services,
             "DBOS.listQueuedWorkflows",
-            lambda: list_queued_statuses(services.database, services.claimant.application, options),
+            _listing(list_queued_statuses, services, options),
         )
 
     @classmethod
@@ -309,5 +311,13 @@ class DBOS(
         return await look_async(
             services,
             "DBOS.listQueuedWorkflows",
-            lambda: list_queued_statuses(services.database, services.claimant.application, options),
+            _listing(list_queued_statuses, services, options),
         )
+
+
+def _listing(
+    find: Callable[..., list[WorkflowStatus]], services: Services, options: ListOptions
+) -> Callable[[], list[WorkflowStatus]]:
+    """A look at the workflows of the application; in a workflow it becomes a step."""
+    noted = recording_execution() is None
+    return partial(find, services.database, services.claimant.application, options, noted=noted)

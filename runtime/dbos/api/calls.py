@@ -42,13 +42,14 @@ class EngineStatuses:
 
     def find(self, workflow_id: str) -> WorkflowStatus | None:
         """A status; None when there is no such workflow."""
-        database = self._services.database
-        return look(self._services, "DBOS.getStatus", lambda: find_status(database, workflow_id))
+        database, noted = self._services.database, recording_execution() is None
+        return look(self._services, "DBOS.getStatus", lambda: find_status(database, workflow_id, noted=noted))
 
     async def find_async(self, workflow_id: str) -> WorkflowStatus | None:
         """As find."""
-        database = self._services.database
-        return await look_async(self._services, "DBOS.getStatus", lambda: find_status(database, workflow_id))
+        database, noted = self._services.database, recording_execution() is None
+        read = functools.partial(find_status, database, workflow_id, noted=noted)
+        return await look_async(self._services, "DBOS.getStatus", read)
 
 
 def look(services: Services, name: str, read: Callable[[], T]) -> T:

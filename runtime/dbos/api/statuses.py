@@ -90,8 +90,13 @@ class ListOptions(TypedDict, total=False):
 _KNOWN = frozenset(ListOptions.__annotations__)
 
 
-def list_statuses(database: SystemDatabase, application: str | None, options: ListOptions) -> list[WorkflowStatus]:
+def list_statuses(
+    database: SystemDatabase, application: str | None, options: ListOptions, *, noted: bool = True
+) -> list[WorkflowStatus]:
     """The workflows that match, oldest first unless `sort_desc`.
+
+    With `noted` those that wait say why nobody takes them. What a workflow records does not: it is what every
+    SDK would have recorded.
 
     Raises TypeError for an unknown filter, ValueError for a time that is not ISO 8601, and
     DBOSQueryTimeoutError when it takes too long.
@@ -136,23 +141,24 @@ def list_statuses(database: SystemDatabase, application: str | None, options: Li
         wanted, load_input=options.get("load_input", True), load_output=options.get("load_output", True)
     )
     statuses = [workflow_status(row) for row in rows]
-    note_obstacles(database, statuses)
+    if noted:
+        note_obstacles(database, statuses)
     return statuses
 
 
 def list_queued_statuses(
-    database: SystemDatabase, application: str | None, options: ListOptions
+    database: SystemDatabase, application: str | None, options: ListOptions, *, noted: bool = True
 ) -> list[WorkflowStatus]:
     """The workflows on queues that match; without `status`, those that wait or run."""
     narrowed: ListOptions = {**options, "queues_only": True}
     if narrowed.get("status") is None:
         narrowed["status"] = [status for status in WorkflowStatusString if status.active]
-    return list_statuses(database, application, narrowed)
+    return list_statuses(database, application, narrowed, noted=noted)
 
 
-def find_status(database: SystemDatabase, workflow_id: str) -> WorkflowStatus | None:
+def find_status(database: SystemDatabase, workflow_id: str, *, noted: bool = True) -> WorkflowStatus | None:
     """One workflow; None when there is none."""
-    found = list_statuses(database, None, {"workflow_ids": [workflow_id]})
+    found = list_statuses(database, None, {"workflow_ids": [workflow_id]}, noted=noted)
     return found[0] if found else None
 
 

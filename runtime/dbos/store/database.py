@@ -281,7 +281,10 @@ class SystemDatabase:
             try:
                 return act()
             except Exception as error:
-                if not self._settings.retry or self._gives_up() or not is_connection_lost(error):
+                if not is_connection_lost(error):
+                    raise
+                if not self._settings.retry or self._gives_up():
+                    self.source.renew()  # pooled connections died with this one; the next is new
                     raise
                 attempt += 1
                 self._wait(attempt, error)

@@ -51,7 +51,8 @@ class PostgresBackend:
             self.source: ConnectionSource = EngineSource(self.engine, catalog, keeps_session=pool.prepared)
         else:
             listings = max(1, pool.size // _LISTING_SHARE)
-            self._engine_pool = replace(pool, size=listings)
+            # Seldom used, and apart from the pool that learns of a lost connection first: looked at before each use.
+            self._engine_pool = replace(pool, size=listings, engine_options={"pool_pre_ping": True})
             self.source = PoolSource(self._arguments, replace(pool, size=max(1, pool.size - listings)), catalog)
 
     @property

@@ -136,25 +136,18 @@ def _checked_out(engine: Engine) -> PoolProxiedConnection:
 def bounded_query(engine: Engine, seconds: float | None) -> Iterator[Connection]:
     """A connection for reading whose statements may take that long.
 
-    Raises DBOSQueryTimeoutError for one that takes longer.
+    Raises DBOSQueryTimeoutError for one that takes longer; what else fails is told in the driver's words.
     """
-    with _connected(engine) as connection:
-        if not seconds or engine.dialect.name != "postgresql":
-            yield connection
-            return
-        connection.execution_options(isolation_level="READ COMMITTED")  # the setting lasts as long as a transaction
-        limit = f"{max(1, int(seconds * 1000))}ms"
-        connection.execute(select(func.set_config("statement_timeout", limit, true())))
-        try:
-            yield connection
-        except DBAPIError as error:
-            if isinstance(error.orig, errors.QueryCanceled):
-                raise DBOSQueryTimeoutError(seconds) from error
-            raise
-
-
-def _connected(engine: Engine) -> Connection:
     try:
-        return engine.connect()
+        with engine.connect() as connection:
+            if seconds and engine.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="READ COMMITTED")  # it lasts as long as a transaction
+                limit = f"{max(1, int(seconds * 1000))}ms"
+                connection.execute(select(func.set_config("statement_timeout", limit, true())))
+            yield connection
     except SQLAlchemyTimeout as error:
         raise PoolTimeoutError(str(error)) from error
+    except DBAPIError as error:
+        if seconds and isinstance(error.orig, errors.QueryCanceled):
+            raise DBOSQueryTimeoutError(seconds) from error
+        raise (error.orig or error) from None
