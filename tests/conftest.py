@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from support.peer import peer_python
 from support.postgres import PostgresServer, session_postgres
 from support.store_records import opened
+
+# The same examples in every run: what fails here fails there. `--hypothesis-profile=default` looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 @contextmanager
