@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from dbos.observability.logs import gate
 from support.peer import peer_python
 from support.postgres import PostgresServer, session_postgres
 from support.store_records import opened
@@ -24,6 +26,16 @@ def progress_shown(config: pytest.Config) -> Iterator[None]:
     capture = config.pluginmanager.getplugin("capturemanager")
     with nullcontext() if capture is None else capture.global_and_fixture_disabled():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """What an application of one test shows of its log says nothing about the next test."""
+    logger = logging.getLogger("dbos")
+    before = gate.level, gate.sender, logger.level
+    yield
+    gate.level, gate.sender = before[:2]
+    logger.setLevel(before[2])
 
 
 @pytest.fixture(scope="session")
