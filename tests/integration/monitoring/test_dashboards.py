@@ -70,7 +70,7 @@ kind: DBOSQueue
 metadata: {name: orders}
 spec:
   workerConcurrency: 2
-  scaling: {targetRef: {name: worker}, maxReplicas: 2, workflowsPerReplica: 4, idleAfter: 2s}
+  scaling: {targetRef: {name: worker}, maxReplicas: 1, workflowsPerReplica: 4, idleAfter: 2s}
 ---
 apiVersion: dbos.dev/v1beta1
 kind: DBOSSchedule
@@ -166,7 +166,10 @@ def enqueue(url: str, *orders: str) -> None:
 def run(
     prometheus_programs: PrometheusPrograms, postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Run]:
-    """Orders that succeed, fail, break and are not known; workers that come and go, one of them by force."""
+    """Orders that succeed, fail, break and are not known; a worker that goes by force, and one that comes and stays.
+
+    One at a time: what a second one counts before it is scaled down may be seen by no scrape.
+    """
     folder = tmp_path_factory.mktemp("run")
     (folder / "app.py").write_text(APP, encoding="utf-8")
     (folder / "app.yaml").write_text(MANIFESTS, encoding="utf-8")
@@ -186,6 +189,8 @@ def run(
 
 def play(run: Run) -> None:
     """Have happen what the dashboards show."""
+    counted = 'dbos_operator_workflows_completed_total{queue="orders"}'  # an increase needs the zero before it
+    eventually(lambda: run.prometheus.query_range(counted, run.began, time.time()), bool, what="a first scrape")
     enqueue(run.url, *(f"slow-{number}" for number in range(4)), "strange")
     run.process.wait_for(lambda line: "slow has begun" in line)
     (victim, *_) = run.pods()
