@@ -26,6 +26,7 @@ from dbos.engine.transactions import (
     run_transaction,
     session_of,
 )
+from dbos.store.backend import told_by
 from dbos.store.checkpoints import DATASOURCE, ISOLATION_LEVELS
 from dbos.store.user_database import AsyncUserDatabase, SyncUserDatabase, UserDatabaseSettings
 
@@ -318,5 +319,5 @@ def _refuse_after_launch() -> None:
 
 def _unusable(engine: Engine, error: SQLAlchemyError) -> DBOSInitializationError:
     where = engine.url.render_as_string(hide_password=True)
-    told = " ".join(str(getattr(error, "orig", None) or error).split())
+    told = told_by(error)
     return DBOSInitializationError(f"the datasource {where} cannot be used: {told}")

@@ -6,6 +6,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dbos._error import DBOSInitializationError
 from dbos.config.settings import Settings
+from dbos.store.backend import told_by
 from dbos.store.checkpoints import TRANSACTIONS
 from dbos.store.dialects.postgres_engine import url_arguments
 from dbos.store.migrations.runner import create_database_if_missing
@@ -35,7 +36,7 @@ def open_database(settings: Settings) -> SyncUserDatabase:
         database.run(database.table.prepare)
     except SQLAlchemyError as error:
         where = database.engine.url.render_as_string(hide_password=True)
-        told = " ".join(str(getattr(error, "orig", None) or error).split())
+        told = told_by(error)
         database.dispose()
         raise DBOSInitializationError(f"the application database {where} cannot be used: {told}") from error
     return database

@@ -14,6 +14,7 @@ import click
 from dbos._error import DBOSInitializationError
 from dbos.api.client import DBOSClient
 from dbos.config.file import FILE_NAME, read_config_file
+from dbos.store.backend import told_by
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +36,7 @@ class Commands(click.Group):
 
 
 def _line(error: Exception) -> str:
-    told = " ".join(str(getattr(error, "orig", None) or error).split())
+    told = told_by(error)
     known = type(error).__module__.startswith("dbos.") or isinstance(error, ValueError | TypeError | OSError)
     return told if known and told else f"{type(error).__name__}: {told}"
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import psycopg
 import pytest
 
@@ -12,6 +9,7 @@ from dbos.core.ids import OwnerToken
 from dbos.core.limits import QueueLimits
 from dbos.store.catalog import Catalog
 from dbos.store.dequeue import ClaimRequest, claim_statement
+from support.query_plans import nodes
 from support.store_records import a_claimant
 
 LIMIT = 100
@@ -46,10 +44,3 @@ def test_a_claim_looks_at_no_more_rows_than_it_takes(database_url: str, waiting:
         assert {(node["Actual Loops"], node["Actual Rows"]) for node in looks} == {(LIMIT, each)}
     (candidates,) = [node for node in nodes(row[0][0]["Plan"]) if node["Node Type"] == "LockRows"]
     assert {node["Actual Rows"] for node in nodes(candidates)} == {LIMIT}
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every node of a plan."""
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -11,6 +11,7 @@ from sqlalchemy import event
 
 from dbos.store.filters import WorkflowFilter
 from dbos.store.introspection import list_workflows
+from support.query_plans import nodes
 from support.store_records import opened
 
 WAITING = ("ENQUEUED", "PENDING", "DELAYED")
@@ -57,10 +58,3 @@ def test_a_list_by_status_looks_at_few_rows_beside_a_long_history(
         if node.get("Relation Name") == "workflow_status"
     ]
     assert sum(looked_at) <= 2 * 3 * EACH  # each once by its index, and once for its columns
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every node of a plan."""
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)

@@ -117,11 +117,7 @@ class PoolSource:
     def renew(self) -> None:
         """Drop the idle connections: one was lost, and the others probably with it. Those in use do not come back."""
         self._generation += 1
-        while self._idle:
-            try:
-                pooled = self._idle.pop()
-            except IndexError:  # somebody took the last one meanwhile
-                return
+        for pooled in self._idle_ones():
             pooled.driver.close()
 
     def dispose(self) -> None:
@@ -129,15 +125,19 @@ class PoolSource:
         self.renew()
 
     def _take(self) -> _Pooled:
-        while self._idle:
-            try:
-                pooled = self._idle.pop()
-            except IndexError:  # somebody took the last one meanwhile
-                break
+        for pooled in self._idle_ones():
             if not self._is_stale(pooled):
                 return pooled
             pooled.driver.close()
         return _Pooled(self._connect(), self._generation, time.monotonic())
+
+    def _idle_ones(self) -> Iterator[_Pooled]:
+        """Take the idle connections out, one after the other, the last one used first."""
+        while self._idle:
+            try:
+                yield self._idle.pop()
+            except IndexError:  # somebody took the last one meanwhile
+                return
 
     def _give_back(self, pooled: _Pooled) -> None:
         driver = pooled.driver
