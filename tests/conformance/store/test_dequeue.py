@@ -29,7 +29,16 @@ from dbos.store.operation import Row
 from dbos.store.rows import NewWorkflow
 from support.bystander import Bystander
 from support.postgres import PostgresServer
-from support.store_records import a_claimant, a_running_workflow, a_step, a_workflow, claim, opened, writing
+from support.store_records import (
+    a_claimant,
+    a_running_workflow,
+    a_step,
+    a_workflow,
+    an_outcome,
+    claim,
+    opened,
+    writing,
+)
 
 
 def _store(database: SystemDatabase, *records: Any) -> None:
@@ -267,6 +276,24 @@ def test_whoever_meets_a_claim_in_progress_does_not_wait(
         turns.claim(one, limits)
         with pytest.raises(errors.LockNotAvailable):
             turns.claim(two, limits)
+
+
+def test_a_claim_is_later_than_the_completion_that_made_room_for_it(
+    database: SystemDatabase, database_url: str, sql: Bystander
+) -> None:
+    sql.execute("INSERT INTO dbos.queues (name, updated_at) VALUES ('work', 0)")
+    limits = QueueLimits(concurrency=1)
+    _store(database, *_many(2))
+    _age(sql)
+    [first] = claim(database, limits=limits)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")  # arrives before its claim does
+        sql.execute("SELECT pg_sleep(0.005)")  # the columns count milliseconds
+        _store(database, an_outcome(first.workflow_id, owner=first.owner))
+        [second] = Turns(database_url).claim(connection, limits)
+        connection.execute("COMMIT")
+
+    assert second["started_at_epoch_ms"] >= _row(sql, first.workflow_id)["completed_at"]
 
 
 def test_a_claim_leaves_the_row_of_its_queue_as_it_was(database: SystemDatabase, sql: Bystander) -> None:

@@ -21,6 +21,11 @@ SELECT workflow_uuid, application_version, application_name, executor_id, workfl
 -- load_eligible
 {include eligible} AND (NOT :partitioned OR queue_partition_key IS NOT NULL) LIMIT 1
 
+-- claim_time
+-- Fragment: when a claim was made. now() is when its BEGIN arrived, which may be before the completion that made
+-- room for it; the clock is read after the snapshot that saw that completion.
+(EXTRACT(epoch FROM clock_timestamp()) * 1000)::bigint
+
 -- claimed
 -- Fragment: takes the rows of next_up and gives back all that is needed to run them or to put them back.
 -- The rows are locked, so they still are ENQUEUED. Saying so again would offer the planner a partial index
@@ -31,8 +36,8 @@ claimed AS (
     UPDATE {schema}.workflow_status AS workflow
        SET status = 'PENDING', owner_xid = :owner, executor_id = :executor,
            application_version = :version, application_name = :application,
-           started_at_epoch_ms = (EXTRACT(epoch FROM now()) * 1000)::bigint,
-           updated_at = (EXTRACT(epoch FROM now()) * 1000)::bigint,
+           started_at_epoch_ms = (SELECT {include claim_time}),
+           updated_at = (SELECT {include claim_time}),
            recovery_attempts = COALESCE(workflow.recovery_attempts, 0) + 1, rate_limited = :rate_limited,
            workflow_deadline_epoch_ms = CASE
                WHEN workflow.workflow_timeout_ms IS NULL OR workflow.workflow_deadline_epoch_ms IS NOT NULL
