@@ -89,7 +89,8 @@ class DBOSConfig(TypedDict, total=False):
     """Whether the rows of what is started or enqueued in a trace tell that trace; False: only inside of
     PropagateOtelContext. Default: `True`."""
     scheduler_polling_interval_sec: float | None
-    """How often, in seconds, the rows of schedules are read; changes made by this package are seen at once.
+    """How often, in seconds, the rows of schedules are read at least; changes are seen at once, those of
+    other SDKs within about a second.
     Default: `30.0`."""
     kafka_queue_polling_interval_sec: float | None
     """How often queues of Kafka consumers are looked at where nothing is announced, in seconds. Default: `1.0`."""

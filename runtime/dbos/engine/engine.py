@@ -67,6 +67,7 @@ class Engine:
         if self.retention is not None:
             self.queues.on_poll = self.retention.tick
         self.scheduler = Scheduler(services, registry.scheduled, poll_seconds=settings.scheduler_polling_seconds)
+        self.queues.on_schedules = self.scheduler.compare
         self._presence = self._make_presence(settings)
         self._listener = (
             make_listener(

@@ -1,7 +1,8 @@
 """Takes work from queues: woken by news, by free slots and once a second, it claims in bounded batches.
 
 news (NOTIFY, enqueue here, a slot is free) --> hot queues --> claim <= free slots --> dispatch
-every second: one statement reads all queues and what waits there, one ends delays and deadlines
+every second, in one round trip: all queues and what waits there, delays and deadlines that end, whether schedules
+changed
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from dbos.store.dialects.errors import is_conflict
 from dbos.store.operation import Operation, Row, Statement
 from dbos.store.queues import INTERNAL_QUEUES, load_queues
 from dbos.store.rows import ClaimedWorkflow, QueueRow
+from dbos.store.schedules import digest_active_schedules
 
 logger = logging.getLogger("dbos")
 
@@ -86,6 +88,8 @@ class QueueWorker:
         """Whether a claim is under way: what it takes is not counted as running yet."""
         self.on_poll: Callable[[], None] = lambda: None
         """Called after each poll, about once a second; it must not wait."""
+        self.on_schedules: Callable[[str], None] = lambda digest: None
+        """Called at each poll with what changes when schedules do; it must not wait."""
         self.last_poll = time.monotonic()
         """When the database last answered a poll, on the monotonic clock."""
         self._thread = threading.Thread(target=self._run, name="dbos-claims", daemon=True)
@@ -200,10 +204,12 @@ class QueueWorker:
     def _poll(self) -> None:
         services = self._services
         application = services.claimant.application
-        swept, rows = services.database.run_both(
+        swept, rows, schedules = services.database.run_together(
             lambda: sweep_due_rows(application, services.database.schema, now_ms=epoch_ms()),
             lambda: load_queues(application, unstored=self._unstored),
+            lambda: digest_active_schedules(application),
         )
+        self.on_schedules(schedules)
         for workflow_id in swept.cancelled:
             services.signals.ring(workflow_id)
             services.writer.announce(workflow=workflow_id)

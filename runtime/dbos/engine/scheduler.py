@@ -37,9 +37,6 @@ from dbos.telemetry import ScheduleFired
 
 logger = logging.getLogger("dbos")
 
-EAGER_SECONDS = 2.0
-"""How often the rows are read in the first minute: applications declare their schedules then, by any SDK."""
-EAGER_FOR_SECONDS = 60.0
 REFRESH_SECONDS = 0.05
 """Changes within this time are read together."""
 RETRY_SECONDS = 0.5
@@ -116,7 +113,8 @@ class Scheduler:
         """Rows that cannot be fired here, so that each is told once."""
         self._first_load = True
         self._reachable = True
-        self._started = self._loaded = time.monotonic()
+        self._loaded = time.monotonic()
+        self._digest: str | None = None
         self._next_load = 0.0
         self._expected = self._clock.now()
         """When the thread wanted to look next."""
@@ -126,7 +124,6 @@ class Scheduler:
 
     def start(self) -> None:
         """Begin to fire."""
-        self._started = time.monotonic()
         self._expected = self._clock.now()
         self._declare()
         if clock().runs:
@@ -145,6 +142,12 @@ class Scheduler:
         with self._wake:
             self._next_load = min(self._next_load, self._loaded + within)
             self._wake.notify()
+
+    def compare(self, digest: str) -> None:
+        """Read the rows again when what is told of them differs from the last time: any SDK may have changed one."""
+        if digest != self._digest:
+            self._digest = digest
+            self.refresh()
 
     def seconds_until_next(self) -> float | None:
         """How long until a schedule is due that is followed; None when there is none."""
@@ -278,8 +281,7 @@ class Scheduler:
         application = self._services.claimant.application
         with self._wake:  # before the rows are read: who changes one meanwhile has them read again
             self._loaded = time.monotonic()
-            eager = self._loaded - self._started < EAGER_FOR_SECONDS
-            self._next_load = self._loaded + (min(EAGER_SECONDS, self._poll_seconds) if eager else self._poll_seconds)
+            self._next_load = self._loaded + self._poll_seconds
         try:
             rows = self._services.database.attempt(lambda: load_active_schedules(application))
         except Exception as error:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dbos")
 T = TypeVar("T")
 U = TypeVar("U")
+V = TypeVar("V")
 
 READER_THREADS = 4
 MAX_DEADLOCKS = 5
@@ -140,13 +141,15 @@ class SystemDatabase:
         with self._polls:
             return self.run(operation)
 
-    def run_both(self, first: Callable[[], Operation[T]], second: Callable[[], Operation[U]]) -> tuple[T, U]:
-        """Perform two operations of one statement each as run does, in one round trip."""
+    def run_together(
+        self, first: Callable[[], Operation[T]], second: Callable[[], Operation[U]], third: Callable[[], Operation[V]]
+    ) -> tuple[T, U, V]:
+        """Perform operations of one statement each as run does, in one round trip."""
 
-        def attempt() -> tuple[T, U]:
+        def attempt() -> tuple[T, U, V]:
             with self.source.connection() as connection:
-                one, other = perform_in_turn([first(), second()], connection.execute_in_turn)
-                return one, other
+                one, other, last = perform_in_turn([first(), second(), third()], connection.execute_in_turn)
+                return one, other, last
 
         return self._retrying(attempt)
 

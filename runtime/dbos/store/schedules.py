@@ -99,6 +99,12 @@ def load_active_schedules(application: str) -> Operation[list[ScheduleRow]]:
     return [_schedule(row) for row in rows]
 
 
+def digest_active_schedules(application: str) -> Operation[str]:
+    """A text that differs once load_active_schedules would tell of something else to fire."""
+    rows = yield Statement("digest_active_schedules", {"application": application})
+    return rows[0]["digest"] or ""
+
+
 def create_schedule(row: ScheduleRow) -> Operation[None]:
     """Insert a schedule. Raises DBOSException for a name that is taken, saying by whom.
 

@@ -18,6 +18,7 @@ from dbos.store.schedules import (
     apply_schedules,
     create_schedule,
     delete_schedule,
+    digest_active_schedules,
     enqueue_runs,
     load_active_schedules,
     load_schedule,
@@ -204,3 +205,35 @@ def test_processes_that_fire_the_same_runs_share_them_out(database: SystemDataba
     started = [workflow_id for share in shares for workflow_id in share]
     assert sorted(started) == [run.workflow_id for run in runs]
     assert len(sql.execute("SELECT 1 FROM dbos.workflow_input").fetchall()) == 50
+
+
+def test_the_digest_changes_with_what_is_to_be_fired_and_with_nothing_else(
+    database: SystemDatabase, sql: Bystander
+) -> None:
+    def digest(application: str = "orders") -> str:
+        return database.run(lambda: digest_active_schedules(application))
+
+    empty = digest()
+    database.transact(lambda: create_schedule(ROW))
+    created = digest()
+    _enqueue(database, a_run())
+    assert database.run(lambda: load_schedule("nightly")) != ROW  # it tells what was fired
+    assert digest() == created
+    assert digest("others") == empty
+
+    seen = {empty, created}
+    for column, value in [
+        ("schedule", "0 3 * * *"),
+        ("context", "other"),
+        ("cron_timezone", None),
+        ("queue_name", None),
+        ("workflow_name", "other"),
+        ("workflow_class_name", None),
+        ("schedule_id", "id-2"),
+        ("application_name", None),
+    ]:
+        sql.execute(f"UPDATE dbos.workflow_schedules SET {column} = %s", [value])  # noqa: S608 -- names of this test
+        assert digest() not in seen, column
+        seen.add(digest())
+    sql.execute("UPDATE dbos.workflow_schedules SET status = 'PAUSED'")
+    assert digest() == empty

@@ -251,6 +251,15 @@ def test_a_client_s_schedule_is_fired_soon(launch: Launch, sql: Bystander, repor
     assert runs[0]["schedule_name"] == "theirs"
 
 
+def test_what_another_sdk_changed_is_seen_although_nothing_announces_it(
+    launch: Launch, sql: Bystander, report: Any
+) -> None:
+    launch(scheduler_polling_interval_sec=3600)
+    DBOS.create_schedule(schedule_name="changed", workflow_fn=report, schedule="0 0 1 1 *")
+    sql.execute("UPDATE dbos.workflow_schedules SET schedule = %s", [EVERY_SECOND])
+    eventually(lambda: _runs(sql), bool, what="a run", within=10)
+
+
 def test_a_launch_makes_up_for_missed_runs_where_that_is_asked_for(
     launch: Launch, sql: Bystander, report: Any, client: DBOSClient
 ) -> None:

@@ -15,6 +15,15 @@ SELECT schedule_id, schedule_name, workflow_name, workflow_class_name, schedule,
 {include schedules}
  WHERE status = 'ACTIVE' AND (application_name = :application OR application_name IS NULL)
 
+-- digest_active_schedules
+-- Differs once another thing is to be fired, and not for what was fired: whoever compares it each second has no
+-- rows to read.
+SELECT md5(string_agg(json_build_array(
+           schedule_id, schedule_name, workflow_name, workflow_class_name, schedule, context, cron_timezone,
+           queue_name, application_name)::text, '' ORDER BY schedule_id)) AS digest
+  FROM {schema}.workflow_schedules
+ WHERE status = 'ACTIVE' AND (application_name = :application OR application_name IS NULL)
+
 -- insert_schedule
 INSERT INTO {schema}.workflow_schedules (
     schedule_id, schedule_name, workflow_name, workflow_class_name, schedule, context, automatic_backfill,

@@ -1,3 +1,12 @@
+-- digest_active_schedules
+SELECT group_concat(entry, '') AS digest FROM (
+    SELECT json_array(
+               schedule_id, schedule_name, workflow_name, workflow_class_name, schedule, context, cron_timezone,
+               queue_name, application_name) AS entry
+      FROM workflow_schedules
+     WHERE status = 'ACTIVE' AND (application_name = :application OR application_name IS NULL)
+     ORDER BY schedule_id)
+
 -- insert_runs
 INSERT INTO workflow_status (
     workflow_uuid, status, name, class_name, queue_name, schedule_name, application_name, application_version,
