@@ -53,6 +53,14 @@ RUNTIME: tuple[Measure, ...] = (
     _enqueue(1, 2000, 2.5),
     _enqueue(8, 3000, 3.0),
     Measure(
+        name="batch",
+        kind="batch",
+        ours={"count": 20_000, "batch": 1000},
+        peer={"count": 3000, "batch": 1000},
+        quick={"count": 2000},
+        figures=(rate("batch", "enqueue in batches of 1,000", times=15.0),),
+    ),
+    Measure(
         name="drain",
         kind="drain",
         ours={"count": 6000},
@@ -95,6 +103,17 @@ RUNTIME: tuple[Measure, ...] = (
         figures=(
             milliseconds("start-p50", "enqueue to first line, idle worker, p50", 50, bound=5),
             milliseconds("start-p99", "enqueue to first line, idle worker, p99", 99, bound=20),
+        ),
+    ),
+    Measure(
+        name="lateness",
+        kind="lateness",
+        ours={"count": 20},
+        quick={"count": 3},
+        rounds=3,
+        figures=(
+            milliseconds("lateness-p50", "run of a schedule after its moment, p50", 50, bound=5),
+            milliseconds("lateness-p99", "run of a schedule after its moment, p99", 99, bound=25),
         ),
     ),
     _idle(1),
