@@ -15,7 +15,7 @@ from dbos.api.client_managing import ClientManaging
 from dbos.api.client_queueing import ClientQueueing
 from dbos.api.client_schedules import ClientSchedules
 from dbos.api.client_transactions import ClientTransactions
-from dbos.api.enqueueing import new_record
+from dbos.api.enqueueing import new_record, new_records
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions
 from dbos.api.runtime import SAFETY_SECONDS, note_event_loop
@@ -23,10 +23,10 @@ from dbos.api.statuses import ListOptions, list_queued_statuses, list_statuses, 
 from dbos.api.versions import ClientVersions
 from dbos.core.ids import ExecutorId, WorkflowId
 from dbos.core.statuses import WorkflowStatusString
-from dbos.engine.commands import insert
+from dbos.engine.commands import insert, insert_many
 from dbos.engine.file_watch import FileWatch
 from dbos.engine.interpreters import run_blocking, run_on_loop
-from dbos.engine.plan import Plan, side_by_side
+from dbos.engine.plan import Plan
 from dbos.engine.services import Rechecks, Services
 from dbos.engine.waiting import Signals
 from dbos.engine.wakeups import CHANNEL, Listener, make_listener, payloads, schedule_news
@@ -243,9 +243,17 @@ class DBOSClient(
             raise ValueError(f"workflow_ids: expected one for each of {len(made)} calls, got {len(workflow_ids)}")
         if workflow_ids is None and options.get("workflow_id") is not None and len(made) > 1:
             raise ValueError("workflow_id: expected workflow_ids, one for each call")
-        each = [options] * len(made) if workflow_ids is None else [_with_id(options, one) for one in workflow_ids]
-        records = [self.new_record(own, args, {}) for own, args in zip(each, made, strict=True)]
-        return side_by_side(self._insert(own, record) for own, record in zip(each, records, strict=True))
+        records = new_records(options, made, workflow_ids, self._services.serialization, self._application)
+        return self._insert_many(options, records)
+
+    def _insert_many(self, options: EnqueueOptions, records: list[NewWorkflow]) -> Plan[list[WorkflowId]]:
+        told = yield from insert_many(records, policy=options.get("duplication_policy", "reject"))
+        if any(
+            new and record.status == WorkflowStatusString.ENQUEUED
+            for record, (_, new) in zip(records, told, strict=True)
+        ):
+            self._services.wake_queue(options["queue_name"])
+        return [workflow_id for workflow_id, _ in told]
 
     def _enqueue(self, options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Plan[WorkflowId]:
         return (yield from self._insert(options, self.new_record(options, args, kwargs)))
@@ -286,7 +294,3 @@ class DBOSClient(
             wake_queue=lambda queue: writer.announce(queue=queue),
             schedules_changed=lambda: writer.announce(topic=(CHANNEL, schedule_news(schema))),
         )
-
-
-def _with_id(options: EnqueueOptions, workflow_id: str) -> EnqueueOptions:
-    return {**options, "workflow_id": workflow_id}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from dbos._serialization import WorkflowSerializationFormat
@@ -62,6 +63,32 @@ def new_record(
         attributes=_attributes(options),
         reuse=check_reuse(options.get("workflow_id_reuse_policy")),
     )
+
+
+def new_records(
+    options: EnqueueOptions,
+    calls: Sequence[tuple[Any, ...]],
+    workflow_ids: Sequence[str] | None,
+    serialization: str,
+    application: str | None,
+) -> list[NewWorkflow]:
+    """What an enqueue of many stores: one for each of `calls`, positional arguments. Raises as new_record does."""
+    if not calls:
+        check_enqueue(options)
+        return []
+    for workflow_id in workflow_ids or ():
+        check_text(workflow_id, subject="workflow_id")
+    first = new_record(options, calls[0], {}, serialization, application)
+    ids = [first.workflow_id, *(new_uuid() for _ in calls[1:])] if workflow_ids is None else workflow_ids
+    return [
+        replace(
+            first,
+            workflow_id=WorkflowId(workflow_id),
+            creator=new_uuid(),
+            inputs=encode_inputs(args, {}, first.serialization),
+        )
+        for workflow_id, args in zip(ids, calls, strict=True)
+    ]
 
 
 def enqueue_options_call(options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WorkflowHandle[Any]:

@@ -26,7 +26,7 @@ from dbos.engine.context import (
     workflow_timeout,
 )
 from dbos.engine.execution import execute, note_start
-from dbos.engine.plan import Invoke, Plan, Read, Write
+from dbos.engine.plan import Invoke, Plan, Read, Write, WriteAll, side_by_side
 from dbos.engine.registry import Call, WorkflowFunction
 from dbos.engine.results import await_result
 from dbos.engine.services import Services, epoch_ms, new_uuid
@@ -230,6 +230,25 @@ def insert(record: NewWorkflow, *, policy: str) -> Plan[tuple[WorkflowId, Insert
         insertion: Insertion | None = yield Read(lambda: resolve_insertion(record))
         if insertion is not None:
             return _stands_for(record, insertion, policy=policy), insertion
+
+
+def insert_many(records: Sequence[NewWorkflow], *, policy: str) -> Plan[list[tuple[WorkflowId, bool]]]:
+    """Insert workflows as insert does, in shared commits; the ID of each, and whether it is new, in their order.
+
+    When some are refused, the others are stored and the first refusal is raised.
+    """
+    answers: list[Outcome] = yield WriteAll(records)
+    went_in = [answer.error is None and answer.value.created for answer in answers]
+    left = [record for record, done in zip(records, went_in, strict=True) if not done]
+    others = iter((yield from side_by_side(insert(record, policy=policy) for record in left)))
+    told: list[tuple[WorkflowId, bool]] = []
+    for record, done in zip(records, went_in, strict=True):
+        if done:
+            told.append((record.workflow_id, True))
+        else:
+            workflow_id, insertion = next(others)
+            told.append((workflow_id, insertion.created))
+    return told
 
 
 def inserting(record: NewWorkflow, *, policy: str, news: Sequence[tuple[str, str]]) -> Operation[WorkflowId]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from typing import Any, Protocol, TypeVar
 
 from dbos.core.outcome import Outcome
@@ -68,9 +68,7 @@ def _perform(effect: Effect, storage: Storage) -> Any:  # noqa: PLR0911 -- one f
         case Write(record):
             return storage.writer.write(record)
         case WriteAll(records):
-            futures = [storage.writer.submit(record) for record in records]
-            wait(futures)
-            return [_committed(future) for future in futures]
+            return storage.writer.submit_all(records).result()
         case Invoke(function, args, kwargs, contain):
             try:
                 return Outcome(function(*args, **kwargs))
@@ -96,9 +94,7 @@ async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:  # noqa: PL
         case Write(record):
             return await asyncio.wrap_future(storage.writer.submit(record))
         case WriteAll(records):
-            futures = [storage.writer.submit(record) for record in records]
-            await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
-            return [_committed(future) for future in futures]
+            return await asyncio.wrap_future(storage.writer.submit_all(records))
         case Invoke(function, args, kwargs, contain):
             try:
                 return Outcome(await function(*args, **kwargs))
@@ -121,13 +117,6 @@ async def _perform_on_loop(effect: Effect, storage: Storage) -> Any:  # noqa: PL
         case Wait(seconds):
             await asyncio.sleep(seconds)
     return None
-
-
-def _committed(future: Future[Any]) -> Outcome:
-    error = future.exception()
-    if isinstance(error, Exception) or error is None:
-        return Outcome(error=error) if error is not None else Outcome(future.result())
-    raise error
 
 
 def _is_cancelled() -> bool:

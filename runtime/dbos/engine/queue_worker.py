@@ -88,7 +88,7 @@ class QueueWorker:
         """Whether a claim is under way: what it takes is not counted as running yet."""
         self.on_poll: Callable[[], None] = lambda: None
         """Called after each poll, about once a second; it must not wait."""
-        self.on_schedules: Callable[[str], None] = lambda digest: None
+        self.on_schedules: Callable[[str], None] = lambda _: None
         """Called at each poll with what changes when schedules do; it must not wait."""
         self.last_poll = time.monotonic()
         """When the database last answered a poll, on the monotonic clock."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dbos.store.operation import Row, Statement
 from dbos.store.rows import ClaimedWorkflow, NewWorkflow, OutcomeRecord, StepRecord
@@ -41,7 +42,7 @@ def insert_statement(records: Sequence[NewWorkflow]) -> Statement:
         row = _new_workflow(records[0])
         row["attributes"] = None if records[0].attributes is None else json.dumps(records[0].attributes)
         return Statement("insert_workflow", row)
-    rows = json.dumps([_new_workflow(record) for record in records])
+    rows = _as_json([_new_workflow(record) for record in records])
     parents = sorted({record.parent_step.workflow_id for record in records if record.parent_step is not None})
     if not parents:
         return Statement("insert_workflows", {"records": rows})
@@ -67,7 +68,7 @@ def step_statement(records: Sequence[StepRecord]) -> Statement:
         for record in records
     ]
     ids = sorted({record.workflow_id for record in records})
-    return Statement("record_steps", {"records": json.dumps(rows), "ids": ids})
+    return Statement("record_steps", {"records": _as_json(rows), "ids": ids})
 
 
 def outcome_statement(records: Sequence[OutcomeRecord]) -> Statement:
@@ -83,7 +84,7 @@ def outcome_statement(records: Sequence[OutcomeRecord]) -> Statement:
         for record in records
     ]
     ids = sorted({record.workflow_id for record in records})
-    return Statement("record_outcomes", {"records": json.dumps(rows), "ids": ids})
+    return Statement("record_outcomes", {"records": _as_json(rows), "ids": ids})
 
 
 def release_statement(claimed: Sequence[ClaimedWorkflow]) -> Statement:
@@ -118,6 +119,11 @@ def answer_starts(records: Sequence[NewWorkflow], rows: Sequence[Row]) -> list[S
         known.get(record.creator) or StartAnswer(allowed=record.parent_step is None, created=False)
         for record in records
     ]
+
+
+def _as_json(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows for json_to_recordset, to which a key that is missing is NULL: most are, and each is read twice."""
+    return json.dumps([{key: value for key, value in row.items() if value is not None} for row in rows])
 
 
 def _new_workflow(record: NewWorkflow) -> dict[str, object]:

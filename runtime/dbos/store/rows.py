@@ -1,4 +1,8 @@
-"""Frozen records: what the store takes in and gives back."""
+"""Records: what the store takes in and gives back.
+
+None is changed once it is made. Those of which each workflow makes several are not frozen all the same: of a frozen
+one each field takes a call to set, and making it several times as long.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ class ParentStep:
     started_at_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NewWorkflow:
     """A workflow to insert. `creator` is drawn once a start, so that a repeated insert knows its own row."""
 
@@ -57,7 +61,7 @@ class NewWorkflow:
     """What happens when the ID is taken: `return-existing` attaches to its workflow, `reject` raises. Not stored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class StepRecord:
     """One row of operation_outputs, guarded by the token of the execution that writes it."""
 
@@ -74,7 +78,7 @@ class StepRecord:
     child_workflow_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class OutcomeRecord:
     """How an execution ended: SUCCESS with an output or ERROR with an error."""
 
@@ -116,7 +120,7 @@ class Checkpoint:
     completed_at_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ClaimedWorkflow:
     """A workflow that this executor has just taken, with all that is needed to run it or to give it back."""
 

@@ -21,11 +21,12 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
+from dbos.core.outcome import Outcome
 from dbos.core.retry import reconnect_delay
 from dbos.store.backend import Connection, Source
 from dbos.store.batches import Record, answers_of, payload_size, statements_of
@@ -54,14 +55,65 @@ SESSION = {
 }
 
 
-class _Entry:
-    __slots__ = ("future", "record", "size")
+class _Answer(Protocol):
+    """Where the answer to a record goes."""
 
-    def __init__(self, record: Record) -> None:
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
+class _Entry:
+    __slots__ = ("answer", "record", "size")
+
+    def __init__(self, record: Record, answer: _Answer) -> None:
         self.record = record
         self.size = payload_size(record)
-        self.future: Future[Any] = Future()
-        self.future.set_running_or_notify_cancel()  # what is submitted is written, whoever stops waiting
+        self.answer = answer
+
+
+class _Part:
+    """The answer to one of many records whose submitter waits for all. Only who writes settles it."""
+
+    __slots__ = ("_place", "_whole")
+
+    def __init__(self, whole: _Whole, place: int) -> None:
+        self._whole = whole
+        self._place = place
+
+    def done(self) -> bool:
+        return self._whole.outcomes[self._place] is not None
+
+    def set_result(self, result: Any, /) -> None:
+        self._whole.settle(self._place, Outcome(result))
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self._whole.settle(self._place, Outcome(error=exception))
+
+
+class _Whole:
+    """The answers to many records: one future for all of them, since one for each takes longer than its row."""
+
+    def __init__(self, count: int) -> None:
+        self.outcomes: list[Outcome | None] = [None] * count
+        self.future: Future[Any] = _submitted()
+        self._left = count
+        if not count:
+            self.future.set_result([])
+
+    def settle(self, place: int, outcome: Outcome) -> None:
+        self.outcomes[place] = outcome
+        self._left -= 1
+        if not self._left:
+            self.future.set_result(self.outcomes)
+
+
+def _submitted() -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()  # what is submitted is written, whoever stops waiting
+    return future
 
 
 class GroupCommitWriter:
@@ -111,27 +163,37 @@ class GroupCommitWriter:
         StepAnswer for a step, StartAnswer for a start, and for an outcome whether it was recorded. Raises
         DatabaseClosedError after stop().
         """
-        entry = self._append(record)
+        future = _submitted()
+        self._append([_Entry(record, future)])
         with self._wake:
             self._wake.notify()
-        return entry.future
+        return future
+
+    def submit_all(self, records: Sequence[Record]) -> Future[list[Outcome]]:
+        """As submit, for many records; the outcome of each, in their order, once all have one."""
+        whole = _Whole(len(records))
+        self._append([_Entry(record, _Part(whole, place)) for place, record in enumerate(records)])
+        with self._wake:
+            self._wake.notify()
+        return whole.future
 
     def write(self, record: Record) -> Any:
         """Write a record and give its answer, as submit does.
 
         The calling thread does it while nobody else writes, which saves two changes of thread.
         """
-        entry = self._append(record)
+        future = _submitted()
+        self._append([_Entry(record, future)])
         if self._turn.acquire(blocking=False):
             try:
                 self._write_here()
                 self._notify(force=False)
             finally:
                 self._turn.release()
-        if not entry.future.done() or self._entries:
+        if not future.done() or self._entries:
             with self._wake:
                 self._wake.notify()
-        return entry.future.result()
+        return future.result()
 
     def announce(
         self, *, queue: str | None = None, workflow: str | None = None, topic: tuple[str, str] | None = None
@@ -170,17 +232,15 @@ class GroupCommitWriter:
         except BaseException:  # Ctrl-C hit the thread that wrote for others too: the next writer does it again
             self._drop_connection()
             with self._wake:
-                self._entries.extendleft(reversed([entry for entry in batch if not entry.future.done()]))
+                self._entries.extendleft(reversed([entry for entry in batch if not entry.answer.done()]))
                 self._wake.notify()
             raise
 
-    def _append(self, record: Record) -> _Entry:
-        entry = _Entry(record)
+    def _append(self, entries: Sequence[_Entry]) -> None:
         with self._wake:
             if self._stopping:
                 raise DatabaseClosedError
-            self._entries.append(entry)
-        return entry
+            self._entries.extend(entries)
 
     def _run(self) -> None:
         while True:
@@ -232,7 +292,7 @@ class GroupCommitWriter:
                 self._write_alone(batch, error)
             else:
                 for entry, answer in zip(batch, answers, strict=True):
-                    entry.future.set_result(answer)
+                    entry.answer.set_result(answer)
             return
 
     def _perform(self, statements: list[Statement], patience: str) -> list[list[Row]]:
@@ -277,7 +337,7 @@ class GroupCommitWriter:
                 self._held_until = monotonic() + HELD_SECONDS
                 self._wake.notify()  # the thread tries it again, whoever met the conflict
             return
-        batch[0].future.set_exception(error)
+        batch[0].answer.set_exception(error)
 
     def _notify_delay(self) -> float | None:
         if not self._queues and not self._ended and not self._topics:

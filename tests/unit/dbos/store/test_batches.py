@@ -73,7 +73,7 @@ def test_a_child_without_a_row_was_not_allowed() -> None:
 def test_every_record_of_a_statement_is_in_its_parameter() -> None:
     [statement] = statements_of([a_step("w", 1, output="o"), a_step("w", 2, error="e")])
     rows = json.loads(statement.parameters["records"])
-    assert [(row["function_id"], row["error"]) for row in rows] == [(1, None), (2, "e")]
+    assert [(row["function_id"], row.get("error")) for row in rows] == [(1, None), (2, "e")]
 
 
 def test_a_size_follows_the_payload() -> None:
