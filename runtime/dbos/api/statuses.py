@@ -241,8 +241,9 @@ def _input(row: Row) -> WorkflowInputs | None:
 
 
 def _attributes(row: Row) -> dict[str, Any] | None:
-    stored = row["attributes"]  # PostgreSQL gives the value, SQLite its text
-    attributes: dict[str, Any] | None = _decoded(row, "attributes", json.loads) if isinstance(stored, str) else stored
+    if row["attributes"] in {None, "null"}:
+        return None
+    attributes: dict[str, Any] = _decoded(row, "attributes", json.loads)
     return attributes
 
 

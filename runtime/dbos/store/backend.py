@@ -38,6 +38,15 @@ class DatabaseSettings:
     pool: PoolSettings = field(default_factory=PoolSettings)
 
 
+@dataclass(frozen=True, slots=True)
+class QueryBound:
+    """How long a composed query may take; None: as long as it takes."""
+
+    seconds: float | None
+    preset: bool
+    """Whether the connections of the engine know it already."""
+
+
 class Connection(Protocol):
     """A connection that knows the statements of the catalogue."""
 
@@ -114,6 +123,8 @@ class Backend(Protocol):
     """The schema that its tables are in; None where there are no schemas."""
     shared: bool
     """Whether other processes can open it."""
+    bounds_queries: bool
+    """Whether each connection of the engine has the time limit of queries from its beginning."""
 
     @property
     def engine(self) -> Engine:

@@ -16,7 +16,7 @@ from psycopg.errors import DeadlockDetected
 
 from dbos._error import DBOSInitializationError
 from dbos.core.retry import reconnect_delay
-from dbos.store.backend import DatabaseSettings, Source
+from dbos.store.backend import DatabaseSettings, QueryBound, Source
 from dbos.store.backends import open_backend
 from dbos.store.dialects.errors import is_connection_lost
 from dbos.store.filters import StepFilter, WorkflowFilter
@@ -77,9 +77,8 @@ class SystemDatabase:
         return self._backend.shared
 
     @property
-    def query_timeout_seconds(self) -> float | None:
-        """How long a listing may take; None: as long as it takes."""
-        return self._settings.query_timeout_seconds
+    def _query_bound(self) -> QueryBound:
+        return QueryBound(self._settings.query_timeout_seconds, preset=self._backend.bounds_queries)
 
     def prepare(self) -> None:
         """Create what is missing and verify the rest.
@@ -175,7 +174,7 @@ class SystemDatabase:
         """The rows of workflows that match. Raises DBOSQueryTimeoutError when that takes too long."""
         from dbos.store import introspection  # noqa: PLC0415 -- who lists nothing may do without SQLAlchemy
 
-        timeout = self.query_timeout_seconds
+        bound = self._query_bound
         return self._query(
             lambda engine: introspection.list_workflows(
                 engine,
@@ -183,7 +182,7 @@ class SystemDatabase:
                 wanted,
                 load_input=load_input,
                 load_output=load_output,
-                timeout_seconds=timeout,
+                bound=bound,
             )
         )
 
@@ -191,10 +190,8 @@ class SystemDatabase:
         """The recorded steps of a workflow in order. Raises DBOSQueryTimeoutError when that takes too long."""
         from dbos.store import introspection  # noqa: PLC0415 -- as above
 
-        timeout = self.query_timeout_seconds
-        return self._query(
-            lambda engine: introspection.list_steps(engine, self.table_schema, wanted, timeout_seconds=timeout)
-        )
+        bound = self._query_bound
+        return self._query(lambda engine: introspection.list_steps(engine, self.table_schema, wanted, bound=bound))
 
     def _query(self, act: Callable[[Engine], T]) -> T:
         """Call a function that reads through the engine; it is called again when a connection is lost."""
@@ -202,7 +199,12 @@ class SystemDatabase:
         def attempt() -> T:
             if self._first_use is not None:
                 self._first_use.ready()
-            return act(self.engine)
+            try:
+                return act(self.engine)
+            except Exception as error:
+                if not is_connection_lost(error):
+                    raise
+                return act(self.engine)  # the pool dropped all that were idle, and only one of those may have been lost
 
         return self._retrying(attempt)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    CursorResult,
     Engine,
     FromClause,
     MetaData,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     and_,
     asc,
     bindparam,
+    cast,
     desc,
     func,
     literal,
@@ -30,6 +32,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import JSON, BigInteger, Boolean, Text
 
+from dbos.store.backend import QueryBound
 from dbos.store.dialects.postgres_engine import bounded_query
 from dbos.store.dialects.sqlite import CONTAINS_FUNCTION
 from dbos.store.filters import StepFilter, WorkflowFilter
@@ -60,6 +63,7 @@ _TEXT = [
     "output",
     "error",
 ]
+_LATE = {"inputs", "output", "error", "attributes"}
 _NUMBERS = [
     "created_at",
     "updated_at",
@@ -80,16 +84,17 @@ def list_workflows(
     *,
     load_input: bool,
     load_output: bool,
-    timeout_seconds: float | None = None,
+    bound: QueryBound,
 ) -> list[Row]:
     """The rows of workflow_status that match, with `inputs`, `output` and `error` where asked for.
 
-    Raises DBOSQueryTimeoutError when that takes longer than `timeout_seconds`.
+    `attributes` are the stored text. Raises DBOSQueryTimeoutError when that takes longer than `bound` says.
     """
     tables = _tables(schema)
     status = tables.status
     page = _page(status, wanted)
-    columns: list[Any] = [column for column in status.columns if column.name not in {"inputs", "output", "error"}]
+    columns: list[Any] = [column for column in status.columns if column.name not in _LATE]
+    columns.append(cast(status.c.attributes, Text).label("attributes"))
     joined: Any = page.join(status, status.c.workflow_uuid == page.c.workflow_uuid)
     if load_input:
         payload = tables.input
@@ -101,19 +106,22 @@ def list_workflows(
         columns.append(func.coalesce(result.c.output, status.c.output).label("output"))
         columns.append(func.coalesce(result.c.error, status.c.error).label("error"))
     query = select(*columns).select_from(joined).order_by(*_order(status, wanted))
-    with bounded_query(engine, timeout_seconds) as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+    with bounded_query(engine, bound) as connection:
+        return _rows(connection.execute(query))
 
 
-def list_steps(
-    engine: Engine, schema: str | None, wanted: StepFilter, *, timeout_seconds: float | None = None
-) -> list[Row]:
+def list_steps(engine: Engine, schema: str | None, wanted: StepFilter, *, bound: QueryBound) -> list[Row]:
     """The recorded steps of a workflow in order. Raises as list_workflows."""
     steps = _tables(schema).steps
     columns = [column for column in steps.columns if wanted.load_output or column.name not in {"output", "error"}]
     query = select(*columns).where(steps.c.workflow_uuid == wanted.workflow_id).order_by(steps.c.function_id)
-    with bounded_query(engine, timeout_seconds) as connection:
-        return [dict(row) for row in connection.execute(query.limit(wanted.limit).offset(wanted.offset)).mappings()]
+    with bounded_query(engine, bound) as connection:
+        return _rows(connection.execute(query.limit(wanted.limit).offset(wanted.offset)))
+
+
+def _rows(result: CursorResult[Any]) -> list[Row]:
+    columns = list(result.keys())
+    return [dict(zip(columns, row, strict=True)) for row in result.all()]
 
 
 class _Tables:

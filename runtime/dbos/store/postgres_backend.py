@@ -38,6 +38,7 @@ class PostgresBackend:
             raise ValueError(f"expected an engine of postgresql+psycopg://, got {given.url.drivername}://")
         self._settings = settings
         self.shared = True
+        self.bounds_queries = False
         self.schema: str | None = settings.schema
         self._arguments = None if given is not None else connection_arguments(url)
         self._where = given.url.render_as_string(hide_password=True) if given is not None else shown_url(url)
@@ -51,8 +52,10 @@ class PostgresBackend:
             self.source: ConnectionSource = EngineSource(self.engine, catalog, keeps_session=pool.prepared)
         else:
             listings = max(1, pool.size // _LISTING_SHARE)
-            # Seldom used, and apart from the pool that learns of a lost connection first: looked at before each use.
-            self._engine_pool = replace(pool, size=listings, engine_options={"pool_pre_ping": True})
+            # Behind a proxy that pools transactions what a connection is told would reach others.
+            self.bounds_queries = pool.prepared
+            bound = settings.query_timeout_seconds if self.bounds_queries else None
+            self._engine_pool = replace(pool, size=listings, statement_timeout_seconds=bound)
             self.source = PoolSource(self._arguments, replace(pool, size=max(1, pool.size - listings)), catalog)
 
     @property

@@ -32,6 +32,7 @@ class SqliteBackend:
         self.engine = given or open_engine(
             read_url(settings.url or ""), size=settings.pool.size, options=settings.pool.engine_options
         )
+        self.bounds_queries = False
         self.shared = database_file(self.engine.url) is not None
         add_functions(self.engine)
         catalog = Catalog.load(STATEMENTS, schema="", overrides=[SQLITE_STATEMENTS], translate=translate)

@@ -232,7 +232,7 @@ def test_the_digest_changes_with_what_is_to_be_fired_and_with_nothing_else(
         ("schedule_id", "id-2"),
         ("application_name", None),
     ]:
-        sql.execute(f"UPDATE dbos.workflow_schedules SET {column} = %s", [value])  # noqa: S608 -- names of this test
+        sql.execute(f"UPDATE dbos.workflow_schedules SET {column} = %s", [value])
         assert digest() not in seen, column
         seen.add(digest())
     sql.execute("UPDATE dbos.workflow_schedules SET status = 'PAUSED'")

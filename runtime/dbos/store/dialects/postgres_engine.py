@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from sqlalchemy.pool import PoolProxiedConnection
 
 from dbos._error import DBOSQueryTimeoutError
+from dbos.store.backend import QueryBound
 from dbos.store.catalog import Catalog
 from dbos.store.dialects.postgres import (
     KEEPALIVES,
@@ -133,21 +134,21 @@ def _checked_out(engine: Engine) -> PoolProxiedConnection:
 
 
 @contextmanager
-def bounded_query(engine: Engine, seconds: float | None) -> Iterator[Connection]:
-    """A connection for reading whose statements may take that long.
+def bounded_query(engine: Engine, bound: QueryBound) -> Iterator[Connection]:
+    """A connection for reading whose statements may take so long.
 
     Raises DBOSQueryTimeoutError for one that takes longer; what else fails is told in the driver's words.
     """
     try:
         with engine.connect() as connection:
-            if seconds and engine.dialect.name == "postgresql":
+            if bound.seconds and not bound.preset and engine.dialect.name == "postgresql":
                 connection.execution_options(isolation_level="READ COMMITTED")  # it lasts as long as a transaction
-                limit = f"{max(1, int(seconds * 1000))}ms"
+                limit = f"{max(1, int(bound.seconds * 1000))}ms"
                 connection.execute(select(func.set_config("statement_timeout", limit, true())))
             yield connection
     except SQLAlchemyTimeout as error:
         raise PoolTimeoutError(str(error)) from error
     except DBAPIError as error:
-        if seconds and isinstance(error.orig, errors.QueryCanceled):
-            raise DBOSQueryTimeoutError(seconds) from error
+        if bound.seconds and isinstance(error.orig, errors.QueryCanceled):
+            raise DBOSQueryTimeoutError(bound.seconds) from error
         raise (error.orig or error) from None
