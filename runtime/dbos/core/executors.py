@@ -75,15 +75,16 @@ def is_gone(other: Executor, *, steady_ms: int, ended: bool) -> bool:
 
     `ended` says that its pid is gone from its machine; a copy of that machine may look like it, so that the lock or
     the heartbeats must be gone, too. `steady_ms` is for how long the one who asks has had its
-    own heartbeats through without a gap: silence counts only while somebody could have heard. After a restart of
-    the database, or when all were frozen together, everybody has been silent, and each gets a lease to come back.
+    own heartbeats through without a gap: silence counts only while somebody could have heard, apart from less than a
+    grace before it, which is no gap for anybody. After a restart of the database, or when all were frozen together,
+    everybody has been silent for longer, and each gets a lease to come back.
     """
     if other.left or (ended and (other.locked is False or other.silent_ms >= other.grace_ms)):
         return True
     if min(other.silent_ms, steady_ms) >= other.lease_ms:
         return True
-    heard = other.silent_ms <= steady_ms
-    return other.locked is False and heard and other.silent_ms >= other.grace_ms
+    heard = other.silent_ms - steady_ms < other.grace_ms
+    return other.locked is False and heard and min(other.silent_ms, steady_ms) >= other.grace_ms
 
 
 def is_predecessor(other: Executor, *, ended: bool) -> bool:

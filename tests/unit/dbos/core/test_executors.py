@@ -86,6 +86,9 @@ def test_silence_counts_from_the_grace_with_a_free_lock_and_from_the_lease_witho
         (60_000, LEASE - 1, False),
         (60_000, LEASE, True),
         (GRACE, GRACE, True),  # heard while this process listened, then no more
+        (2 * GRACE - 1, GRACE, True),  # heard so shortly before this process began that nothing was missed
+        (2 * GRACE - 1, GRACE - 1, False),
+        (2 * GRACE, GRACE, False),
     ],
 )
 def test_after_an_outage_everybody_has_a_lease_to_come_back(silent_ms: int, steady_ms: int, gone: bool) -> None:
