@@ -101,6 +101,7 @@ class Executor:
     def dispatch(self, claimed: list[ClaimedWorkflow]) -> None:
         """Run claimed workflows, in the order given."""
         unknown: list[ClaimedWorkflow] = []
+        tasks: list[ClaimedTask] = []
         for workflow in claimed:
             try:
                 self._registry.target_of(workflow.name, workflow.class_name, workflow.config_name)
@@ -111,7 +112,8 @@ class Executor:
             if self._registry.workflows[workflow.name].is_async:
                 self.loop.run(self._run_claimed_on_loop(workflow))
             else:
-                self.threads.submit(ClaimedTask(workflow, self._run_claimed))
+                tasks.append(ClaimedTask(workflow, self._run_claimed))
+        self.threads.submit(*tasks)
         if unknown:
             self._refuse_unknown(unknown)
 
@@ -247,19 +249,19 @@ class Executor:
     ) -> None:
         """Hand an outcome to the writer without waiting: nobody here waits for it, and the thread is free."""
 
-        def on_commit(committed: Future[bool]) -> None:
-            error = committed.exception()
+        def on_commit(committed: Outcome) -> None:
+            error = committed.error
             if error is not None and is_refused(error) and not final:
                 self._post(claimed, execution, *unstorable(execution, error), final=True)
                 return
             if error is not None:
                 logger.error("An outcome could not be recorded", exc_info=error, extra=_fields(claimed))
-            elif committed.result():
+            elif committed.value:
                 note_end(self._services, execution, record, outcome)
             self._end(claimed)
 
         try:
-            self._services.writer.submit(record).add_done_callback(on_commit)
+            self._services.writer.post(record, on_commit)
         except DatabaseClosedError:
             logger.info("A workflow outlasted its process; it is recovered elsewhere", extra=_fields(claimed))
             self._end(claimed)

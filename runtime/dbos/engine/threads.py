@@ -45,15 +45,16 @@ class WorkerThreads:
         """How many tasks have not begun."""
         return len(self._tasks)
 
-    def submit(self, task: Callable[[], None]) -> None:
-        """Run a task as soon as a thread is free."""
+    def submit(self, *tasks: Callable[[], None]) -> None:
+        """Run tasks as soon as threads are free."""
         with self._ready:
-            self._tasks.append(task)
-            if self._idle >= len(self._tasks):
-                self._ready.notify()
-            elif self._threads < self._few:
+            self._tasks.extend(tasks)
+            self._ready.notify(min(len(tasks), self._idle))
+            missing = len(self._tasks) - self._idle
+            for _ in range(min(missing, self._few - self._threads)):
                 self._add_thread()
-            elif not self._watched and self._threads != self._most:
+                missing -= 1
+            if missing > 0 and not self._watched and self._threads != self._most:
                 self._watched, self._begun_before = True, self._begun
                 threading.Thread(target=self._watch, name="dbos-relief", daemon=True).start()
 

@@ -110,6 +110,32 @@ class _Whole:
             self.future.set_result(self.outcomes)
 
 
+class _Callback:
+    """The answer to a record that nobody waits for. Who writes calls it."""
+
+    __slots__ = ("_call", "_done")
+
+    def __init__(self, call: Callable[[Outcome], None]) -> None:
+        self._call = call
+        self._done = False
+
+    def done(self) -> bool:
+        return self._done
+
+    def set_result(self, result: Any, /) -> None:
+        self._tell(Outcome(result))
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self._tell(Outcome(error=exception))
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._done = True
+        try:
+            self._call(outcome)
+        except Exception:  # whoever is told must not keep others from being told
+            logger.exception("What follows a commit failed")
+
+
 def _submitted() -> Future[Any]:
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()  # what is submitted is written, whoever stops waiting
@@ -168,6 +194,12 @@ class GroupCommitWriter:
         with self._wake:
             self._wake.notify()
         return future
+
+    def post(self, record: Record, on_commit: Callable[[Outcome], None]) -> None:
+        """As submit, for somebody who does not wait: `on_commit` is called with the outcome, by whoever writes."""
+        self._append([_Entry(record, _Callback(on_commit))])
+        with self._wake:
+            self._wake.notify()
 
     def submit_all(self, records: Sequence[Record]) -> Future[list[Outcome]]:
         """As submit, for many records; the outcome of each, in their order, once all have one."""
