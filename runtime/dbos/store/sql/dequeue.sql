@@ -21,30 +21,28 @@ SELECT workflow_uuid, application_version, application_name, executor_id, workfl
 -- load_eligible
 {include eligible} AND (NOT :partitioned OR queue_partition_key IS NOT NULL) LIMIT 1
 
--- claim_time
--- Fragment: when a claim was made. now() is when its BEGIN arrived, which may be before the completion that made
--- room for it; the clock is read after the snapshot that saw that completion.
-(EXTRACT(epoch FROM clock_timestamp()) * 1000)::bigint
-
 -- claimed
 -- Fragment: takes the rows of next_up and gives back all that is needed to run them or to put them back.
 -- The rows are locked, so they still are ENQUEUED. Saying so again would offer the planner a partial index
 -- in place of the primary key: on a table without statistics it compares each claim with the whole queue.
 -- LIMIT 1 keeps the look at inputs and steps to the rows that are taken: the planner neither joins them by a
 -- hash of the whole table, nor hashes the whole table for an EXISTS.
-claimed AS (
+-- The clock is read once, after the snapshot: now() is when the BEGIN arrived, which may be before the completion
+-- that made room for the claim.
+moment AS MATERIALIZED (
+    SELECT (EXTRACT(epoch FROM clock_timestamp()) * 1000)::bigint AS ms
+), claimed AS (
     UPDATE {schema}.workflow_status AS workflow
        SET status = 'PENDING', owner_xid = :owner, executor_id = :executor,
            application_version = :version, application_name = :application,
-           started_at_epoch_ms = (SELECT {include claim_time}),
-           updated_at = (SELECT {include claim_time}),
+           started_at_epoch_ms = moment.ms, updated_at = moment.ms,
            recovery_attempts = COALESCE(workflow.recovery_attempts, 0) + 1, rate_limited = :rate_limited,
            workflow_deadline_epoch_ms = CASE
                WHEN workflow.workflow_timeout_ms IS NULL OR workflow.workflow_deadline_epoch_ms IS NOT NULL
                THEN workflow.workflow_deadline_epoch_ms
                ELSE LEAST(CAST(:now_ms AS numeric) + workflow.workflow_timeout_ms, 9223372036854775807)::bigint
            END
-      FROM next_up
+      FROM next_up CROSS JOIN moment
      WHERE workflow.workflow_uuid = next_up.workflow_uuid
     RETURNING workflow.*, next_up.application_version AS previous_version,
               next_up.application_name AS previous_application, next_up.executor_id AS previous_executor,
