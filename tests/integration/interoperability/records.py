@@ -23,6 +23,22 @@ _UNEQUAL = {
 }
 
 
+def assert_equal_rows(ours: Mapping[str, Row], theirs: Mapping[str, Row]) -> None:
+    """Fail naming each column that differs, of rows by their keys."""
+    assert theirs, "nothing to compare with"
+    assert sorted(ours) == sorted(theirs)
+    differing = {
+        key: {
+            column: f"ours {ours[key].get(column, '<absent>')!r}, theirs {row.get(column, '<absent>')!r}"
+            for column in sorted({*row, *ours[key]})
+            if row.get(column, "<absent>") != ours[key].get(column, "<absent>")
+        }
+        for key, row in theirs.items()
+        if ours[key] != row
+    }
+    assert differing == {}
+
+
 def comparable_workflow(row: Mapping[str, Any]) -> Row:
     """A row of workflow_status."""
     told = dict(row)

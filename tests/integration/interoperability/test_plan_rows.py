@@ -13,6 +13,7 @@ import pytest
 from integration.interoperability.parties import PROGRAMS, Database
 from integration.interoperability.records import (
     Row,
+    assert_equal_rows,
     comparable_payload,
     comparable_schedule,
     comparable_step,
@@ -64,18 +65,7 @@ def tables(postgres_server: PostgresServer, peer: Path) -> Iterator[tuple[Tables
 @pytest.mark.parametrize("table", TABLES)
 def test_the_rows_are_those_of_the_published_package(tables: tuple[Tables, Tables], table: str) -> None:
     ours, theirs = tables[0][table], tables[1][table]
-    assert theirs, "nothing to compare with"
-    assert sorted(ours) == sorted(theirs)
-    differing = {
-        key: {
-            column: f"ours {ours[key].get(column, '<absent>')!r}, theirs {row.get(column, '<absent>')!r}"
-            for column in sorted({*row, *ours[key]})
-            if row.get(column, "<absent>") != ours[key].get(column, "<absent>")
-        }
-        for key, row in theirs.items()
-        if ours[key] != row
-    }
-    assert differing == {}
+    assert_equal_rows(ours, theirs)
 
 
 def _read(url: str) -> Tables:

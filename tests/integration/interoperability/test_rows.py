@@ -15,6 +15,7 @@ import pytest
 from integration.interoperability.parties import PROGRAMS, Database
 from integration.interoperability.records import (
     Row,
+    assert_equal_rows,
     comparable_message,
     comparable_payload,
     comparable_queue,
@@ -111,18 +112,7 @@ def test_the_rows_are_those_of_the_published_package(
     left_by: Callable[[str], tuple[Tables, Tables]], program: str, table: str
 ) -> None:
     ours, theirs = (tables[table] for tables in left_by(program))
-    assert theirs, "nothing to compare with"
-    assert sorted(ours) == sorted(theirs)
-    differing = {
-        key: {
-            column: f"ours {ours[key].get(column, '<absent>')!r}, theirs {row.get(column, '<absent>')!r}"
-            for column in sorted({*row, *ours[key]})
-            if row.get(column, "<absent>") != ours[key].get(column, "<absent>")
-        }
-        for key, row in theirs.items()
-        if ours[key] != row
-    }
-    assert differing == {}
+    assert_equal_rows(ours, theirs)
 
 
 def _read(database: Database) -> Tables:

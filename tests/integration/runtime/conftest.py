@@ -24,23 +24,28 @@ class Launch(Protocol):
 
 
 @pytest.fixture
-def launch(database_url: str) -> Iterator[Launch]:
+def config(database_url: str) -> Iterator[Any]:
+    """The configuration of the application of this test, which is destroyed in the end."""
+    yield {
+        "name": APPLICATION,
+        "system_database_url": database_url,
+        "application_version": VERSION,
+        "executor_id": "one",
+        "log_level": "WARNING",
+        "run_admin_server": False,
+    }
+    DBOS.destroy(destroy_registry=True)
+
+
+@pytest.fixture
+def launch(config: Any) -> Launch:
     """The application of this test. Workflows and queues are declared before it is called."""
 
-    def start(**config: Any) -> None:
-        given = {
-            "name": APPLICATION,
-            "system_database_url": database_url,
-            "application_version": VERSION,
-            "executor_id": "one",
-            "log_level": "WARNING",
-            "run_admin_server": False,
-        }
-        DBOS(config={**given, **config})  # type: ignore[typeddict-item]
+    def start(**other: Any) -> None:
+        DBOS(config={**config, **other})
         DBOS.launch()
 
-    yield start
-    DBOS.destroy(destroy_registry=True)
+    return start
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,26 +13,11 @@ from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
 
 from dbos import DBOS, DBOSContextEnsure, error
-from integration.runtime.conftest import APPLICATION, VERSION
 from support.collector import Collector, collecting
 
 pytestmark = pytest.mark.both_databases
 
 KEY = "dbos-idempotency-key"
-
-
-@pytest.fixture
-def config(database_url: str) -> Iterator[Any]:
-    """The configuration of the application, which is destroyed in the end."""
-    yield {
-        "name": APPLICATION,
-        "system_database_url": database_url,
-        "application_version": VERSION,
-        "executor_id": "one",
-        "log_level": "WARNING",
-        "run_admin_server": False,
-    }
-    DBOS.destroy(destroy_registry=True)
 
 
 @asynccontextmanager

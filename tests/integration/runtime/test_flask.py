@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask, request
 
 from dbos import DBOS
-from integration.runtime.conftest import APPLICATION, VERSION
 from support.collector import collecting
 
 pytestmark = pytest.mark.both_databases
 
 KEY = "dbos-idempotency-key"
-
-
-@pytest.fixture
-def config(database_url: str) -> Iterator[Any]:
-    """The configuration of the application, which is destroyed in the end."""
-    yield {
-        "name": APPLICATION,
-        "system_database_url": database_url,
-        "application_version": VERSION,
-        "executor_id": "one",
-        "log_level": "WARNING",
-        "run_admin_server": False,
-    }
-    DBOS.destroy(destroy_registry=True)
 
 
 def test_the_first_request_launches_and_a_workflow_is_a_view(config: Any) -> None:
