@@ -28,14 +28,27 @@ def progress_shown(config: pytest.Config) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """What an application of one test shows of its log says nothing about the next test."""
+@contextmanager
+def _logging_kept() -> Iterator[None]:
     logger = logging.getLogger("dbos")
     before = gate.level, gate.sender, logger.level
     yield
     gate.level, gate.sender = before[:2]
     logger.setLevel(before[2])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _logging_as_before_the_module() -> Iterator[None]:
+    """What an application of one module shows of its log says nothing about the next module."""
+    with _logging_kept():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """What an application of one test shows of its log says nothing about the next test."""
+    with _logging_kept():
+        yield
 
 
 @pytest.fixture(scope="session")
