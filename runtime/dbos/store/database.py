@@ -199,12 +199,7 @@ class SystemDatabase:
         def attempt() -> T:
             if self._first_use is not None:
                 self._first_use.ready()
-            try:
-                return act(self.engine)
-            except Exception as error:
-                if not is_connection_lost(error):
-                    raise
-                return act(self.engine)  # the pool dropped all that were idle, and only one of those may have been lost
+            return act(self.engine)
 
         return self._retrying(attempt)
 

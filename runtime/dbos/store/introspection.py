@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
-    CursorResult,
     Engine,
     FromClause,
     MetaData,
@@ -33,7 +32,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import JSON, BigInteger, Boolean, Text
 
 from dbos.store.backend import QueryBound
-from dbos.store.dialects.postgres_engine import bounded_query
+from dbos.store.dialects.postgres_engine import read
 from dbos.store.dialects.sqlite import CONTAINS_FUNCTION
 from dbos.store.filters import StepFilter, WorkflowFilter
 from dbos.store.obstacles import PARTITION_LIMITS, is_undispatchable
@@ -106,8 +105,7 @@ def list_workflows(
         columns.append(func.coalesce(result.c.output, status.c.output).label("output"))
         columns.append(func.coalesce(result.c.error, status.c.error).label("error"))
     query = select(*columns).select_from(joined).order_by(*_order(status, wanted))
-    with bounded_query(engine, bound) as connection:
-        return _rows(connection.execute(query))
+    return read(engine, query, bound)
 
 
 def list_steps(engine: Engine, schema: str | None, wanted: StepFilter, *, bound: QueryBound) -> list[Row]:
@@ -115,13 +113,7 @@ def list_steps(engine: Engine, schema: str | None, wanted: StepFilter, *, bound:
     steps = _tables(schema).steps
     columns = [column for column in steps.columns if wanted.load_output or column.name not in {"output", "error"}]
     query = select(*columns).where(steps.c.workflow_uuid == wanted.workflow_id).order_by(steps.c.function_id)
-    with bounded_query(engine, bound) as connection:
-        return _rows(connection.execute(query.limit(wanted.limit).offset(wanted.offset)))
-
-
-def _rows(result: CursorResult[Any]) -> list[Row]:
-    columns = list(result.keys())
-    return [dict(zip(columns, row, strict=True)) for row in result.all()]
+    return read(engine, query.limit(wanted.limit).offset(wanted.offset), bound)
 
 
 class _Tables:

@@ -113,3 +113,17 @@ def test_payloads_come_from_either_place(database: SystemDatabase) -> None:
 def test_what_was_not_asked_for_is_not_loaded(database: SystemDatabase) -> None:
     rows = list_workflows(database.engine, "dbos", WorkflowFilter(), load_input=False, load_output=False, bound=ENDLESS)
     assert not {"inputs", "output", "error"} & set(rows[0])
+
+
+def test_a_connection_that_was_lost_while_idle_costs_no_listing(postgres_server: PostgresServer) -> None:
+    def listed(store: SystemDatabase) -> list[Any]:
+        return store.list_workflows(WorkflowFilter(), load_input=False, load_output=False)
+
+    with postgres_server.database() as url, opened(url, retry=False) as store:
+        assert listed(store) == []
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        assert listed(store) == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
-from sqlalchemy import Connection, Engine, create_engine, event, func, select, true
+from sqlalchemy import Engine, Select, create_engine, event, func, select, true
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
@@ -28,6 +28,7 @@ from dbos.store.dialects.postgres import (
     configure,
     is_connection_lost,
 )
+from dbos.store.operation import Row
 
 
 def parse_url(text: str) -> URL:
@@ -133,22 +134,32 @@ def _checked_out(engine: Engine) -> PoolProxiedConnection:
         raise (error.orig or error) from None
 
 
-@contextmanager
-def bounded_query(engine: Engine, bound: QueryBound) -> Iterator[Connection]:
-    """A connection for reading whose statements may take so long.
+def read(engine: Engine, query: Select[Any], bound: QueryBound) -> list[Row]:
+    """The rows of a composed query, which may take so long.
 
-    Raises DBOSQueryTimeoutError for one that takes longer; what else fails is told in the driver's words.
+    Raises DBOSQueryTimeoutError when it takes longer; what else fails is told in the driver's words.
     """
     try:
-        with engine.connect() as connection:
-            if bound.seconds and not bound.preset and engine.dialect.name == "postgresql":
-                connection.execution_options(isolation_level="READ COMMITTED")  # it lasts as long as a transaction
-                limit = f"{max(1, int(bound.seconds * 1000))}ms"
-                connection.execute(select(func.set_config("statement_timeout", limit, true())))
-            yield connection
+        try:
+            return _read(engine, query, bound)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return _read(engine, query, bound)  # it was lost while it was idle, and the pool dropped all that were
     except SQLAlchemyTimeout as error:
         raise PoolTimeoutError(str(error)) from error
     except DBAPIError as error:
         if bound.seconds and isinstance(error.orig, errors.QueryCanceled):
             raise DBOSQueryTimeoutError(bound.seconds) from error
         raise (error.orig or error) from None
+
+
+def _read(engine: Engine, query: Select[Any], bound: QueryBound) -> list[Row]:
+    with engine.connect() as connection:
+        if bound.seconds and not bound.preset and engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="READ COMMITTED")  # it lasts as long as a transaction
+            limit = f"{max(1, int(bound.seconds * 1000))}ms"
+            connection.execute(select(func.set_config("statement_timeout", limit, true())))
+        result = connection.execute(query)
+        columns = list(result.keys())
+        return [dict(zip(columns, row, strict=True)) for row in result.all()]
