@@ -12,6 +12,7 @@ import pytest
 from support.chart import a_chart, a_newer_chart
 from support.controlplane.plane import ControlPlane
 from support.releases import RELEASE, Scene, a_scene
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("no_kinds")]
 
@@ -131,7 +132,7 @@ def test_kinds_that_are_not_to_stay_go_with_the_release(scene: Scene) -> None:
 
     scene.uninstall()
 
-    assert scene.kubectl.get("crds") == []
+    eventually(lambda: scene.kubectl.get("crds"), lambda kinds: not kinds, what="the end of the kinds")
 
 
 def test_notes_say_what_is_missing(scene: Scene) -> None:

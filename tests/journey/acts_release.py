@@ -89,7 +89,8 @@ def helm_uninstall(stage: Stage) -> None:
     rows = "SELECT (SELECT count(*) FROM dbos.workflow_status), (SELECT count(*) FROM dbos.operation_outputs), "
     rows += "(SELECT count(*) FROM dbos.queues), (SELECT count(*) FROM dbos.workflow_schedules)"
     before = stage.client.rows(rows)
-    stage.helm("uninstall", RELEASE, "--wait", "--timeout=3m", timeout=200)
+    # Helm 4.1's own wait now and then misses that something is gone: https://github.com/helm/helm/issues/31766
+    stage.helm("uninstall", RELEASE, timeout=60)
     stage.operator("wait", "pods", "--selector", OPERATOR_SELECTOR, "--for=delete", "--timeout=60s", timeout=70)
     assert {each["metadata"]["name"] for each in stage.cluster.get("crds")} >= set(CRDS), "kinds went"
     assert len(stage.kubectl.get("dbos")) == 3, "resources went"

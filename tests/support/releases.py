@@ -16,6 +16,7 @@ from support.controlplane.plane import ControlPlane
 from support.helm import Helm
 from support.kubectl import Kubectl
 from support.process_node import ProcessNode
+from support.waiting import eventually
 
 ACCOUNT = "operator"
 """A ServiceAccount that is there before the release: the node must know its token when the first pod starts."""
@@ -39,9 +40,13 @@ class Scene:
         """Upgrade it with other values or another chart."""
         return self.helm("upgrade", RELEASE, str(chart), *self.settings, *arguments)
 
-    def uninstall(self) -> str:
-        """Remove it and wait until it is gone."""
-        return self.helm("uninstall", RELEASE, "--wait")
+    def uninstall(self) -> None:
+        """Remove it and wait until its pods are gone.
+
+        Helm 4.1's own wait now and then misses that something is gone: https://github.com/helm/helm/issues/31766
+        """
+        self.helm("uninstall", RELEASE)
+        eventually(lambda: self.kubectl.get("pods"), lambda pods: not pods, what="the end of the release's pods")
 
 
 @contextmanager
