@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dbos import DBOSClient
+from dbos.store.dequeue import background_lock_key
 from support.bystander import Bystander, bystander
 from support.waiting import eventually
 from support.worker_process import WorkerProcess
@@ -140,6 +141,15 @@ class Fleet:
         """What the processes say of themselves, by pid."""
         rows = self.sql.execute("SELECT * FROM dbos_runtime.executors").fetchall()
         return {row["pid"]: row for row in rows}
+
+    def held_locks(self) -> set[int]:
+        """The keys of the advisory locks that are held for longer than a sweep takes."""
+        held = self.sql.execute("""
+            SELECT classid::bigint << 32 | objid::bigint AS key FROM pg_locks
+             WHERE locktype = 'advisory' AND objsubid = 1
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        """).fetchall()
+        return {row["key"] for row in held} - {background_lock_key("dbos", "orders")}
 
     def wait_for_status(self, workflow_id: str, status: str) -> dict[str, Any]:
         """The row of a workflow once it is in a state."""
