@@ -248,10 +248,7 @@ class DBOSClient(
 
     def _insert_many(self, options: EnqueueOptions, records: list[NewWorkflow]) -> Plan[list[WorkflowId]]:
         told = yield from insert_many(records, policy=options.get("duplication_policy", "reject"))
-        if any(
-            new and record.status == WorkflowStatusString.ENQUEUED
-            for record, (_, new) in zip(records, told, strict=True)
-        ):
+        if any(new for _, new in told) and records[0].status == WorkflowStatusString.ENQUEUED:  # as all of them
             self._services.wake_queue(options["queue_name"])
         return [workflow_id for workflow_id, _ in told]
 

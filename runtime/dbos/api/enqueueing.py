@@ -78,17 +78,19 @@ def new_records(
         return []
     for workflow_id in workflow_ids or ():
         check_text(workflow_id, subject="workflow_id")
-    first = new_record(options, calls[0], {}, serialization, application)
-    ids = [first.workflow_id, *(new_uuid() for _ in calls[1:])] if workflow_ids is None else workflow_ids
-    return [
+    own = options if workflow_ids is None else EnqueueOptions({**options, "workflow_id": workflow_ids[0]})
+    first = new_record(own, calls[0], {}, serialization, application)
+    ids = [new_uuid() for _ in calls[1:]] if workflow_ids is None else workflow_ids[1:]
+    others = [
         replace(
             first,
             workflow_id=WorkflowId(workflow_id),
             creator=new_uuid(),
             inputs=encode_inputs(args, {}, first.serialization),
         )
-        for workflow_id, args in zip(ids, calls, strict=True)
+        for workflow_id, args in zip(ids, calls[1:], strict=True)
     ]
+    return [first, *others]
 
 
 def enqueue_options_call(options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WorkflowHandle[Any]:

@@ -240,15 +240,9 @@ def insert_many(records: Sequence[NewWorkflow], *, policy: str) -> Plan[list[tup
     answers: list[Outcome] = yield WriteAll(records)
     went_in = [answer.error is None and answer.value.created for answer in answers]
     left = [record for record, done in zip(records, went_in, strict=True) if not done]
-    others = iter((yield from side_by_side(insert(record, policy=policy) for record in left)))
-    told: list[tuple[WorkflowId, bool]] = []
-    for record, done in zip(records, went_in, strict=True):
-        if done:
-            told.append((record.workflow_id, True))
-        else:
-            workflow_id, insertion = next(others)
-            told.append((workflow_id, insertion.created))
-    return told
+    settled = yield from side_by_side(insert(record, policy=policy) for record in left)
+    others = ((workflow_id, insertion.created) for workflow_id, insertion in settled)
+    return [(record.workflow_id, True) if done else next(others) for record, done in zip(records, went_in, strict=True)]
 
 
 def inserting(record: NewWorkflow, *, policy: str, news: Sequence[tuple[str, str]]) -> Operation[WorkflowId]:

@@ -174,7 +174,6 @@ class SystemDatabase:
         """The rows of workflows that match. Raises DBOSQueryTimeoutError when that takes too long."""
         from dbos.store import introspection  # noqa: PLC0415 -- who lists nothing may do without SQLAlchemy
 
-        bound = self._query_bound
         return self._query(
             lambda engine: introspection.list_workflows(
                 engine,
@@ -182,7 +181,7 @@ class SystemDatabase:
                 wanted,
                 load_input=load_input,
                 load_output=load_output,
-                bound=bound,
+                bound=self._query_bound,
             )
         )
 
@@ -190,8 +189,9 @@ class SystemDatabase:
         """The recorded steps of a workflow in order. Raises DBOSQueryTimeoutError when that takes too long."""
         from dbos.store import introspection  # noqa: PLC0415 -- as above
 
-        bound = self._query_bound
-        return self._query(lambda engine: introspection.list_steps(engine, self.table_schema, wanted, bound=bound))
+        return self._query(
+            lambda engine: introspection.list_steps(engine, self.table_schema, wanted, bound=self._query_bound)
+        )
 
     def _query(self, act: Callable[[Engine], T]) -> T:
         """Call a function that reads through the engine; it is called again when a connection is lost."""

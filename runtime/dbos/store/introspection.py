@@ -62,7 +62,6 @@ _TEXT = [
     "output",
     "error",
 ]
-_LATE = {"inputs", "output", "error", "attributes"}
 _NUMBERS = [
     "created_at",
     "updated_at",
@@ -74,6 +73,8 @@ _NUMBERS = [
     "recovery_attempts",
     "priority",
 ]
+_APART = {"inputs", "output", "error", "attributes"}
+"""Columns of a listing that are not given as they stand in their row."""
 
 
 def list_workflows(
@@ -92,7 +93,7 @@ def list_workflows(
     tables = _tables(schema)
     status = tables.status
     page = _page(status, wanted)
-    columns: list[Any] = [column for column in status.columns if column.name not in _LATE]
+    columns: list[Any] = [column for column in status.columns if column.name not in _APART]
     columns.append(cast(status.c.attributes, Text).label("attributes"))
     joined: Any = page.join(status, status.c.workflow_uuid == page.c.workflow_uuid)
     if load_input:

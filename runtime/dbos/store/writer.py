@@ -23,8 +23,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from dbos.core.outcome import Outcome
 from dbos.core.retry import reconnect_delay
@@ -55,91 +56,58 @@ SESSION = {
 }
 
 
-class _Answer(Protocol):
-    """Where the answer to a record goes."""
-
-    def done(self) -> bool: ...
-
-    def set_result(self, result: Any, /) -> None: ...
-
-    def set_exception(self, exception: Exception, /) -> None: ...
-
-
 class _Entry:
-    __slots__ = ("answer", "record", "size")
+    """A record on its way, and whom to tell what became of it. Only who writes does."""
 
-    def __init__(self, record: Record, answer: _Answer) -> None:
+    __slots__ = ("_tell", "answered", "record", "size")
+
+    def __init__(self, record: Record, tell: Callable[[Outcome], None]) -> None:
         self.record = record
         self.size = payload_size(record)
-        self.answer = answer
+        self.answered = False
+        self._tell = tell
+
+    def answer(self, outcome: Outcome) -> None:
+        """Say what became of the record; twice, where Ctrl-C came between."""
+        try:
+            self._tell(outcome)
+        except Exception:  # whoever is told must not keep others from being told
+            logger.exception("What follows a commit failed")
+        self.answered = True
 
 
-class _Part:
-    """The answer to one of many records whose submitter waits for all. Only who writes settles it."""
-
-    __slots__ = ("_place", "_whole")
-
-    def __init__(self, whole: _Whole, place: int) -> None:
-        self._whole = whole
-        self._place = place
-
-    def done(self) -> bool:
-        return self._whole.outcomes[self._place] is not None
-
-    def set_result(self, result: Any, /) -> None:
-        self._whole.settle(self._place, Outcome(result))
-
-    def set_exception(self, exception: Exception, /) -> None:
-        self._whole.settle(self._place, Outcome(error=exception))
-
-
-class _Whole:
-    """The answers to many records: one future for all of them, since one for each takes longer than its row."""
+class _Together:
+    """The outcomes of many records: one future for all of them, since one for each takes longer than its row."""
 
     def __init__(self, count: int) -> None:
-        self.outcomes: list[Outcome | None] = [None] * count
         self.future: Future[Any] = _submitted()
+        self._outcomes: list[Outcome | None] = [None] * count
         self._left = count
         if not count:
             self.future.set_result([])
 
     def settle(self, place: int, outcome: Outcome) -> None:
-        self.outcomes[place] = outcome
+        if self._outcomes[place] is not None:
+            return
+        self._outcomes[place] = outcome
         self._left -= 1
         if not self._left:
-            self.future.set_result(self.outcomes)
-
-
-class _Callback:
-    """The answer to a record that nobody waits for. Who writes calls it."""
-
-    __slots__ = ("_call", "_done")
-
-    def __init__(self, call: Callable[[Outcome], None]) -> None:
-        self._call = call
-        self._done = False
-
-    def done(self) -> bool:
-        return self._done
-
-    def set_result(self, result: Any, /) -> None:
-        self._tell(Outcome(result))
-
-    def set_exception(self, exception: Exception, /) -> None:
-        self._tell(Outcome(error=exception))
-
-    def _tell(self, outcome: Outcome) -> None:
-        self._done = True
-        try:
-            self._call(outcome)
-        except Exception:  # whoever is told must not keep others from being told
-            logger.exception("What follows a commit failed")
+            self.future.set_result(self._outcomes)
 
 
 def _submitted() -> Future[Any]:
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()  # what is submitted is written, whoever stops waiting
     return future
+
+
+def _resolve(future: Future[Any], outcome: Outcome) -> None:
+    if future.done():
+        return
+    if outcome.error is None:
+        future.set_result(outcome.value)
+    else:
+        future.set_exception(outcome.error)
 
 
 class GroupCommitWriter:
@@ -190,24 +158,19 @@ class GroupCommitWriter:
         DatabaseClosedError after stop().
         """
         future = _submitted()
-        self._append([_Entry(record, future)])
-        with self._wake:
-            self._wake.notify()
+        self._append([_Entry(record, partial(_resolve, future))], wake=True)
         return future
 
     def post(self, record: Record, on_commit: Callable[[Outcome], None]) -> None:
         """As submit, for somebody who does not wait: `on_commit` is called with the outcome, by whoever writes."""
-        self._append([_Entry(record, _Callback(on_commit))])
-        with self._wake:
-            self._wake.notify()
+        self._append([_Entry(record, on_commit)], wake=True)
 
     def submit_all(self, records: Sequence[Record]) -> Future[list[Outcome]]:
         """As submit, for many records; the outcome of each, in their order, once all have one."""
-        whole = _Whole(len(records))
-        self._append([_Entry(record, _Part(whole, place)) for place, record in enumerate(records)])
-        with self._wake:
-            self._wake.notify()
-        return whole.future
+        together = _Together(len(records))
+        entries = [_Entry(record, partial(together.settle, place)) for place, record in enumerate(records)]
+        self._append(entries, wake=True)
+        return together.future
 
     def write(self, record: Record) -> Any:
         """Write a record and give its answer, as submit does.
@@ -215,7 +178,7 @@ class GroupCommitWriter:
         The calling thread does it while nobody else writes, which saves two changes of thread.
         """
         future = _submitted()
-        self._append([_Entry(record, future)])
+        self._append([_Entry(record, partial(_resolve, future))], wake=False)
         if self._turn.acquire(blocking=False):
             try:
                 self._write_here()
@@ -264,15 +227,17 @@ class GroupCommitWriter:
         except BaseException:  # Ctrl-C hit the thread that wrote for others too: the next writer does it again
             self._drop_connection()
             with self._wake:
-                self._entries.extendleft(reversed([entry for entry in batch if not entry.answer.done()]))
+                self._entries.extendleft(reversed([entry for entry in batch if not entry.answered]))
                 self._wake.notify()
             raise
 
-    def _append(self, entries: Sequence[_Entry]) -> None:
+    def _append(self, entries: Sequence[_Entry], *, wake: bool) -> None:
         with self._wake:
             if self._stopping:
                 raise DatabaseClosedError
             self._entries.extend(entries)
+            if wake:
+                self._wake.notify()
 
     def _run(self) -> None:
         while True:
@@ -324,7 +289,7 @@ class GroupCommitWriter:
                 self._write_alone(batch, error)
             else:
                 for entry, answer in zip(batch, answers, strict=True):
-                    entry.answer.set_result(answer)
+                    entry.answer(Outcome(answer))
             return
 
     def _perform(self, statements: list[Statement], patience: str) -> list[list[Row]]:
@@ -369,7 +334,7 @@ class GroupCommitWriter:
                 self._held_until = monotonic() + HELD_SECONDS
                 self._wake.notify()  # the thread tries it again, whoever met the conflict
             return
-        batch[0].answer.set_exception(error)
+        batch[0].answer(Outcome(error=error))
 
     def _notify_delay(self) -> float | None:
         if not self._queues and not self._ended and not self._topics:

@@ -8,14 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from dbos.store.backend import QueryBound
 from dbos.store.database import SystemDatabase
 from dbos.store.filters import WorkflowFilter
-from dbos.store.introspection import list_workflows
 from support.postgres import PostgresServer
 from support.store_records import a_running_workflow, a_workflow, an_outcome, opened, writing
-
-ENDLESS = QueryBound(None, preset=False)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +53,7 @@ def database(url: str) -> Iterator[SystemDatabase]:
 
 def _list(database: SystemDatabase, **fields: Any) -> str:
     wanted = WorkflowFilter(**fields)
-    rows = list_workflows(database.engine, "dbos", wanted, load_input=False, load_output=False, bound=ENDLESS)
+    rows = database.list_workflows(wanted, load_input=False, load_output=False)
     return " ".join(row["workflow_uuid"] for row in rows)
 
 
@@ -93,14 +89,8 @@ def test_filters_narrow_a_listing(database: SystemDatabase, fields: dict[str, An
 
 
 def test_payloads_come_from_either_place(database: SystemDatabase) -> None:
-    rows = list_workflows(
-        database.engine,
-        "dbos",
-        WorkflowFilter(workflow_ids=["ended", "plain", "legacy"]),
-        load_input=True,
-        load_output=True,
-        bound=ENDLESS,
-    )
+    wanted = WorkflowFilter(workflow_ids=["ended", "plain", "legacy"])
+    rows = database.list_workflows(wanted, load_input=True, load_output=True)
     told = {row["workflow_uuid"]: (row["inputs"], row["output"], row["error"]) for row in rows}
     new = a_workflow().inputs
     assert told == {
@@ -111,7 +101,7 @@ def test_payloads_come_from_either_place(database: SystemDatabase) -> None:
 
 
 def test_what_was_not_asked_for_is_not_loaded(database: SystemDatabase) -> None:
-    rows = list_workflows(database.engine, "dbos", WorkflowFilter(), load_input=False, load_output=False, bound=ENDLESS)
+    rows = database.list_workflows(WorkflowFilter(), load_input=False, load_output=False)
     assert not {"inputs", "output", "error"} & set(rows[0])
 
 

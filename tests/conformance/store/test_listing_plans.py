@@ -9,13 +9,9 @@ import psycopg
 import pytest
 from sqlalchemy import event
 
-from dbos.store.backend import QueryBound
 from dbos.store.filters import WorkflowFilter
-from dbos.store.introspection import list_workflows
 from support.query_plans import nodes
 from support.store_records import opened
-
-ENDLESS = QueryBound(None, preset=False)
 
 WAITING = ("ENQUEUED", "PENDING", "DELAYED")
 HISTORY, EACH = 20_000, 20
@@ -49,9 +45,7 @@ def test_a_list_by_status_looks_at_few_rows_beside_a_long_history(
     with opened(database_url) as store:
         sent: list[tuple[Any, ...]] = []
         event.listen(store.engine, "before_cursor_execute", lambda *arguments: sent.append(arguments[2:4]))
-        assert (
-            len(list_workflows(store.engine, "dbos", wanted, load_input=True, load_output=True, bound=ENDLESS)) == found
-        )
+        assert len(store.list_workflows(wanted, load_input=True, load_output=True)) == found
         (text, parameters) = sent[-1]
         with store.engine.connect() as pooled:
             cursor = pooled.connection.cursor()

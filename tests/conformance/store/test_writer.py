@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from dbos.core.ids import OwnerToken, WorkflowId
+from dbos.core.outcome import Outcome
 from dbos.store.database import SystemDatabase
 from dbos.store.dialects.postgres import PoolSettings
 from dbos.store.operation import DatabaseClosedError
@@ -47,6 +48,30 @@ def _kill_others(sql: Bystander) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
+
+
+def test_ctrl_c_in_a_thread_that_writes_for_others_leaves_nobody_without_an_answer(
+    database: SystemDatabase, sql: Bystander
+) -> None:
+    writer = GroupCommitWriter(database.source)
+    told: list[Outcome] = []
+
+    def interrupted_once(outcome: Outcome) -> None:
+        told.append(outcome)
+        if len(told) == 1:
+            raise KeyboardInterrupt
+
+    before = writer.submit(a_workflow())
+    writer.post(a_workflow(), interrupted_once)
+    after = writer.submit_all([a_workflow(), a_workflow()])
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(a_workflow())
+    writer.start()
+    assert before.result(20) == CREATED
+    assert [outcome.value.allowed for outcome in after.result(20)] == [True] * 2
+    writer.stop()
+    assert told[0] == Outcome(CREATED)
+    assert _one(sql, "SELECT count(*) FROM dbos.workflow_status") == 5
 
 
 def test_what_gathers_while_a_statement_runs_shares_a_commit(database: SystemDatabase, sql: Bystander) -> None:

@@ -10,10 +10,12 @@ SELECT schedule_id, schedule_name, workflow_name, workflow_class_name, schedule,
 -- load_schedules
 {include schedules} ORDER BY schedule_name
 
+-- fired_here
+-- Fragment: what a worker of an application fires: its own, and what nobody owns.
+status = 'ACTIVE' AND {include own_or_unclaimed}
+
 -- load_active_schedules
--- What a worker of an application fires: its own, and what nobody owns.
-{include schedules}
- WHERE status = 'ACTIVE' AND (application_name = :application OR application_name IS NULL)
+{include schedules} WHERE {include fired_here}
 
 -- digest_active_schedules
 -- Differs once another thing is to be fired, and not for what was fired: whoever compares it each second has no
@@ -21,8 +23,7 @@ SELECT schedule_id, schedule_name, workflow_name, workflow_class_name, schedule,
 SELECT md5(string_agg(json_build_array(
            schedule_id, schedule_name, workflow_name, workflow_class_name, schedule, context, cron_timezone,
            queue_name, application_name)::text, '' ORDER BY schedule_id)) AS digest
-  FROM {schema}.workflow_schedules
- WHERE status = 'ACTIVE' AND (application_name = :application OR application_name IS NULL)
+  FROM {schema}.workflow_schedules WHERE {include fired_here}
 
 -- insert_schedule
 INSERT INTO {schema}.workflow_schedules (

@@ -4,7 +4,7 @@ SELECT group_concat(entry, '') AS digest FROM (
                schedule_id, schedule_name, workflow_name, workflow_class_name, schedule, context, cron_timezone,
                queue_name, application_name) AS entry
       FROM workflow_schedules
-     WHERE status = 'ACTIVE' AND (application_name = :application OR application_name IS NULL)
+     WHERE {include fired_here}
      ORDER BY schedule_id)
 
 -- insert_runs
