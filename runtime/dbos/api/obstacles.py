@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from dbos._sys_db import WorkflowStatus
 from dbos.core.dispatch import RESERVED_PREFIX, Undispatchable, dispatch_obstacle
 from dbos.store.database import SystemDatabase
-from dbos.store.depths import Facts, load_facts
+from dbos.store.depths import Facts
 from dbos.store.filters import WAITING
 
 
@@ -17,19 +16,11 @@ def note_obstacles(database: SystemDatabase, statuses: Sequence[WorkflowStatus])
     waiting = [each for each in statuses if each.status in WAITING and each.queue_name is not None]
     if not waiting:
         return
-    facts = facts_about(database, {str(each.queue_name) for each in waiting})
+    facts = database.load_facts({str(each.queue_name) for each in waiting})
     for each in waiting:
         obstacle = _obstacle(each, facts)
         if obstacle is not None:
             each.undispatchable = obstacle.value
-
-
-def facts_about(database: SystemDatabase, queues: set[str]) -> Facts:
-    """What is known of these queues, and of functions that processes refused lately."""
-    operation = partial(
-        load_facts, queues, system_schema=database.schema, refusals=True if database.has_runtime_tables else None
-    )
-    return database.run(operation)
 
 
 def _obstacle(status: WorkflowStatus, facts: Facts) -> Undispatchable | None:

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from dbos._error import DBOSNonExistentWorkflowError
 from dbos._sys_db import WorkflowInputs, WorkflowStatus
 from dbos.api.management_options import check_count
-from dbos.api.obstacles import facts_about, note_obstacles
+from dbos.api.obstacles import note_obstacles
 from dbos.api.options import check_attributes
 from dbos.core.statuses import WorkflowStatusString
 from dbos.serialization.decoding import UndecodableError, decode_error, decode_inputs, decode_value
@@ -110,7 +110,7 @@ def list_statuses(
         workflow_ids=_values(options.get("workflow_ids")),
         status=waiting or _values(options.get("status")),
         undispatchable=stuck,
-        refused=frozenset() if stuck is None else facts_about(database, set()).refused,
+        refused=frozenset() if stuck is None else database.load_facts([]).refused,
         name=_values(options.get("name")),
         app_version=_values(options.get("app_version")),
         forked_from=_values(options.get("forked_from")),

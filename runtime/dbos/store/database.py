@@ -7,10 +7,11 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from psycopg.errors import DeadlockDetected
 
@@ -18,6 +19,7 @@ from dbos._error import DBOSInitializationError
 from dbos.core.retry import reconnect_delay
 from dbos.store.backend import DatabaseSettings, QueryBound, Source
 from dbos.store.backends import open_backend
+from dbos.store.depths import Facts, find_refusals, load_refused, load_registered
 from dbos.store.dialects.errors import is_connection_lost
 from dbos.store.filters import StepFilter, WorkflowFilter
 from dbos.store.first_use import FirstUse
@@ -48,6 +50,7 @@ class SystemDatabase:
         self.source: Source = self._backend.source
         self.has_runtime_tables = False
         """Whether the tables of executors and duties are there; see prepare_runtime_tables."""
+        self._has_refusals = False
         self._readers: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -140,15 +143,24 @@ class SystemDatabase:
         with self._polls:
             return self.run(operation)
 
+    @overload
+    def run_together(self, first: Callable[[], Operation[T]], second: Callable[[], Operation[U]], /) -> tuple[T, U]: ...
+
+    @overload
     def run_together(
-        self, first: Callable[[], Operation[T]], second: Callable[[], Operation[U]], third: Callable[[], Operation[V]]
-    ) -> tuple[T, U, V]:
+        self,
+        first: Callable[[], Operation[T]],
+        second: Callable[[], Operation[U]],
+        third: Callable[[], Operation[V]],
+        /,
+    ) -> tuple[T, U, V]: ...
+
+    def run_together(self, *operations: Callable[[], Operation[Any]]) -> tuple[Any, ...]:
         """Perform operations of one statement each as run does, in one round trip."""
 
-        def attempt() -> tuple[T, U, V]:
+        def attempt() -> tuple[Any, ...]:
             with self.source.connection() as connection:
-                one, other, last = perform_in_turn([first(), second(), third()], connection.execute_in_turn)
-                return one, other, last
+                return tuple(perform_in_turn([make() for make in operations], connection.execute_in_turn))
 
         return self._retrying(attempt)
 
@@ -184,6 +196,14 @@ class SystemDatabase:
                 bound=self._query_bound,
             )
         )
+
+    def load_facts(self, queues: Collection[str]) -> Facts:
+        """What tells which workflows of these queues nobody can take."""
+        registered, refused = partial(load_registered, queues), partial(load_refused, self.schema)
+        if self.has_runtime_tables or self._has_refusals:
+            return Facts(*self.run_together(registered, refused))
+        known, self._has_refusals = self.run_together(registered, find_refusals)
+        return Facts(known, self.run(refused) if self._has_refusals else frozenset())
 
     def list_steps(self, wanted: StepFilter) -> list[Row]:
         """The recorded steps of a workflow in order. Raises DBOSQueryTimeoutError when that takes too long."""

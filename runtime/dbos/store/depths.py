@@ -58,20 +58,22 @@ class Facts:
     """Applications, and keys of functions that their processes refused lately."""
 
 
-def load_facts(queues: Collection[str], *, system_schema: str, refusals: bool | None) -> Operation[Facts]:
-    """What is known of some queues and of functions.
-
-    `refusals` tells whether the database has a table of what processes refused; None: it is looked for.
-    """
+def load_registered(queues: Collection[str]) -> Operation[dict[str, Registered]]:
+    """Those of these queues that have a row, by name."""
     rows = yield Statement("load_registered", {"names": sorted(queues)})
-    known = {row["name"]: Registered(row["application_name"], bool(row["partitioned"])) for row in rows}
-    if refusals is None:
-        [found] = yield Statement("find_refusals")
-        refusals = bool(found["there"])
-    if not refusals:
-        return Facts(known)
-    refused = yield Statement("load_refused", {"system_schema": system_schema, "most": MOST_REFUSED})
-    return Facts(known, frozenset((row["application"], row["function_key"]) for row in refused))
+    return {row["name"]: Registered(row["application_name"], bool(row["partitioned"])) for row in rows}
+
+
+def find_refusals() -> Operation[bool]:
+    """Whether the database has a table of what processes refused, which this role may read."""
+    [found] = yield Statement("find_refusals")
+    return bool(found["there"])
+
+
+def load_refused(system_schema: str) -> Operation[frozenset[tuple[str, str]]]:
+    """Applications, and keys of functions that their processes refused lately."""
+    rows = yield Statement("load_refused", {"system_schema": system_schema, "most": MOST_REFUSED})
+    return frozenset((row["application"], row["function_key"]) for row in rows)
 
 
 def load_depths(
@@ -79,14 +81,19 @@ def load_depths(
 ) -> Operation[list[QueueDepth]]:
     """The queues of an application, also those that nobody registered, if something is on them; by name.
 
-    None stands for all applications. `refusals` as for load_facts.
+    None stands for all applications. `refusals` tells whether the database has a table of what processes refused;
+    None: it is looked for.
     `served` are queues that have no row and are served. Every count has a bound, and so has what is looked at.
     """
     busy = yield Statement("list_busy_queues", {"most": MOST_QUEUES})
     own = yield Statement("list_served_queues", {"application": application})
     registered = {row["name"] for row in own} | set(served)
     names = sorted(registered | {row["queue_name"] for row in busy})
-    facts = yield from load_facts(names, system_schema=system_schema, refusals=refusals)
+    queues = yield from load_registered(names)
+    if refusals is None:
+        refusals = yield from find_refusals()
+    refused = (yield from load_refused(system_schema)) if refusals else frozenset()
+    facts = Facts(queues, refused)
     bound = max(LEAST_BOUND, min(BOUND, TOTAL_BOUND // max(1, len(names))))
     delayed_rows = yield Statement("count_delayed", {"application": application, "bound": BOUND})
     delayed = {row["name"]: row["delayed"] for row in delayed_rows}

@@ -12,7 +12,7 @@ import pytest
 from dbos.core.limits import QueueLimits
 from dbos.store import depths
 from dbos.store.database import SystemDatabase
-from dbos.store.depths import QueueDepth, forget_refusals, load_depths, load_facts, record_refusals
+from dbos.store.depths import QueueDepth, forget_refusals, load_depths, load_refused, record_refusals
 from dbos.store.queues import register_queue
 from support.bystander import Bystander
 from support.store_records import a_running_workflow, a_workflow, opened, writing
@@ -124,8 +124,7 @@ def test_a_process_that_ends_takes_back_what_it_refused(database: SystemDatabase
         database.run(partial(record_refusals, ["f"], process=process, seconds=100, **PLACE))
         database.run(partial(record_refusals, [f"of {process}"], process=process, seconds=100, **PLACE))
     database.run(partial(forget_refusals, process="one", **PLACE))
-    facts = database.run(partial(load_facts, [], system_schema="dbos", refusals=True))
-    assert facts.refused == {("orders", "f"), ("orders", "of two")}
+    assert database.run(partial(load_refused, "dbos")) == {("orders", "f"), ("orders", "of two")}
 
 
 def test_counting_stops_at_a_bound(database: SystemDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
