@@ -8,6 +8,7 @@ changed
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -202,6 +203,8 @@ class QueueWorker:
                     self._hot.update(queue for queue in self._wanting if self._slots(queue) > 0)
 
     def _poll(self) -> None:
+        with self._wake:
+            self._next_poll = math.inf  # a refresh from here on may be about what this poll does not see yet
         services = self._services
         application = services.claimant.application
         swept, rows, schedules = services.database.run_together(
@@ -216,8 +219,9 @@ class QueueWorker:
         self._queues = {row.name: row for row in rows if self._serves(row.name)}
         self.last_poll = time.monotonic()
         interval = min((row.limits.polling_interval_seconds for row in self._queues.values()), default=POLL_SECONDS)
-        self._next_poll = self.last_poll + min(max(interval, 0.05), POLL_SECONDS) * random.uniform(0.95, 1.05)  # noqa: S311
+        seconds = min(max(interval, 0.05), POLL_SECONDS) * random.uniform(0.95, 1.05)  # noqa: S311
         with self._wake:
+            self._next_poll = min(self._next_poll, self.last_poll + seconds)
             self._hot.update(row.name for row in rows if row.runnable and self._serves(row.name))
             self._hot.update(swept.queues)
         self.on_poll()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,6 +32,7 @@ class Tables:
         self.claims: list[tuple[str, int]] = []
         self.skipped: list[str] = []
         self.failure: Exception | None = None
+        self.on_load: Callable[[], None] = lambda: None
 
     def run_together(self, *operations: Any) -> Any:
         return [self.run(operation) for operation in operations]
@@ -55,6 +58,7 @@ class Tables:
             case "digest_active_schedules":
                 return [{"digest": None}]
             case "load_queues":
+                self.on_load()
                 return [_queue(name, limits, self.waiting[name] > 0) for name, limits in self.queues.items()]
             case "list_partitions":
                 after, limit = statement.parameters["after"], statement.parameters["limit"]
@@ -210,6 +214,14 @@ def test_a_poll_makes_hot_what_waits_and_always_serves_the_internal_queue() -> N
     worker.tables.waiting |= {"b": 1, INTERNAL_QUEUE: 1}
     worker.worker._poll()
     assert worker.worker._hot == {"b", INTERNAL_QUEUE}
+
+
+def test_what_is_to_be_read_again_while_it_is_read_is_read_again() -> None:
+    worker = Worker(q=QueueLimits())
+    assert worker.worker._next_poll > time.monotonic()
+    worker.tables.on_load = worker.worker.refresh
+    worker.worker._poll()
+    assert worker.worker._next_poll <= time.monotonic()
 
 
 def test_a_queue_that_is_gone_is_served_no_more() -> None:
