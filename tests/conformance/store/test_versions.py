@@ -10,7 +10,7 @@ import pytest
 
 from dbos._error import DBOSInitializationError
 from dbos.store.database import SystemDatabase
-from dbos.store.versions import load_latest_version, register_version
+from dbos.store.versions import load_latest_version, promote_version, register_version
 
 
 @pytest.fixture
@@ -28,12 +28,21 @@ def _latest(database: SystemDatabase, application: str = "orders") -> str | None
     return database.run(lambda: load_latest_version(application))
 
 
-def test_the_latest_version_is_the_one_registered_last(database: SystemDatabase) -> None:
+def test_the_latest_version_is_the_one_registered_last(database: SystemDatabase, sql: psycopg.Connection) -> None:
     assert _latest(database) is None
     _register(database, "v1")
     assert _latest(database) == "v1"
+    sql.execute("UPDATE dbos.application_versions SET version_timestamp = version_timestamp - 1")  # not the same moment
     _register(database, "v2")
     assert _latest(database) == "v2"
+
+
+def test_the_version_that_was_promoted_last_is_the_latest_whatever_the_clock_says(database: SystemDatabase) -> None:
+    for version in ("v1", "v2", "v3"):
+        _register(database, version)
+    for version in ("v1", "v2", "v1", "v3", "v3"):
+        database.run(lambda version=version: promote_version(version, "orders", now_ms=1_000))
+        assert _latest(database) == version
 
 
 def test_a_version_that_is_registered_again_keeps_its_time(database: SystemDatabase, sql: psycopg.Connection) -> None:

@@ -36,6 +36,11 @@ def _add(sql: Bystander, name: str, application: str | None, time: int) -> None:
     )
 
 
+def _age(sql: Bystander) -> None:
+    """Put all versions a second back: the next one that is set is the latest, in whichever millisecond."""
+    sql.execute("UPDATE dbos.application_versions SET version_timestamp = version_timestamp - 1000")
+
+
 def test_versions_are_listed_the_latest_first(launch: Launch, twin: Twin, owner: Any, sql: Bystander) -> None:
     launch()
     _add(sql, "v0", "orders", 5)
@@ -57,8 +62,10 @@ def test_versions_are_listed_the_latest_first(launch: Launch, twin: Twin, owner:
 def test_the_latest_version_is_set_forward_and_back(launch: Launch, twin: Twin, owner: Any, sql: Bystander) -> None:
     launch()
     _add(sql, "v0", "orders", 5)
+    _age(sql)
     twin.call(owner, "set_latest_application_version", "v0")
     assert twin.call(owner, "get_latest_application_version")["version_name"] == "v0"
+    _age(sql)
     twin.call(owner, "set_latest_application_version", "v1")
     assert [version["version_name"] for version in DBOS.list_application_versions()] == ["v1", "v0"]
     twin.call(owner, "set_latest_application_version", "unheard of")
@@ -71,6 +78,7 @@ def test_a_version_of_nobody_becomes_the_callers_and_one_of_others_is_refused(
     launch()
     _add(sql, "free", None, 5)
     _add(sql, "foreign", "billing", 6)
+    _age(sql)
     twin.call(owner, "set_latest_application_version", "free")
     assert DBOS.get_latest_application_version()["application_name"] == "orders"
     with pytest.raises(DBOSException, match="'foreign' belongs to application 'billing', not to 'orders'"):

@@ -29,9 +29,18 @@ SELECT version_id, version_name, version_timestamp, created_at, application_name
 {include versions} LIMIT 1
 
 -- promote_version
--- Only the caller's clock moves: what the version owns stays, and a version of nobody becomes the caller's.
+-- Only its time moves: what the version owns stays, and a version of nobody becomes the caller's. It becomes the
+-- latest, also where another was made that in the same millisecond, or by a clock that is ahead.
 UPDATE {schema}.application_versions
-   SET version_timestamp = :now_ms, application_name = COALESCE(application_name, :application)
+   SET version_timestamp = (
+           SELECT max(moment) FROM (
+               SELECT CAST(:now_ms AS bigint) AS moment
+                UNION ALL
+               SELECT other.version_timestamp + 1 FROM {schema}.application_versions other
+                WHERE other.version_name <> :version
+                  AND (CAST(:application AS text) IS NULL OR other.application_name = :application
+                       OR other.application_name IS NULL)) AS moments),
+       application_name = COALESCE(application_name, :application)
  WHERE version_name = :version
    AND (CAST(:application AS text) IS NULL OR application_name = :application OR application_name IS NULL)
 RETURNING version_id
