@@ -19,8 +19,9 @@ from dbos.engine.authorization import Authentication
 from dbos.engine.commands import enqueue_described
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.places import check_format
-from dbos.engine.services import epoch_ms, new_uuid
+from dbos.engine.services import epoch_ms
 from dbos.engine.tracing import add_carrier, trace_carrier
+from dbos.engine.uuids import new_uuid
 from dbos.serialization.encoding import PORTABLE_JSON, PY_PICKLE, encode_inputs
 from dbos.store.rows import NewWorkflow
 

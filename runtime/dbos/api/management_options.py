@@ -9,7 +9,8 @@ from dbos._error import DBOSException
 from dbos.api.options import check_seconds
 from dbos.core.ids import INTERNAL_QUEUE, WorkflowId, check_name, check_text
 from dbos.engine.context import take_pending_id
-from dbos.engine.services import epoch_ms, new_uuid
+from dbos.engine.services import epoch_ms
+from dbos.engine.uuids import new_uuid
 from dbos.store.filters import StepFilter
 from dbos.store.forks import Fork, Rewind
 

@@ -14,7 +14,7 @@ from dbos.api.runtime import process
 from dbos.core.ids import check_text
 from dbos.engine.authorization import NOBODY
 from dbos.engine.context import PendingId, RequestUser, authentication, pending_id, request_user
-from dbos.engine.services import new_uuid
+from dbos.engine.uuids import new_uuid
 
 logger = logging.getLogger("dbos")
 

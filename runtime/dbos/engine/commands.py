@@ -29,9 +29,10 @@ from dbos.engine.execution import execute, note_start
 from dbos.engine.plan import Invoke, Plan, Read, Write, WriteAll, side_by_side
 from dbos.engine.registry import Call, WorkflowFunction
 from dbos.engine.results import await_result
-from dbos.engine.services import Services, epoch_ms, new_uuid
+from dbos.engine.services import Services, epoch_ms
 from dbos.engine.spans import trace_of_start, with_trace
 from dbos.engine.steps import Operated, checkpoint_record, ensure_owned, record_checkpoint, replay
+from dbos.engine.uuids import new_uuid
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_inputs
 from dbos.store.operation import Operation, Statement

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from dbos.engine.services import new_uuid
+from dbos.engine.uuids import new_uuid
 from dbos.store.database import SystemDatabase
 from dbos.store.duties import drop_duties, hold_duty
 

@@ -18,7 +18,8 @@ from dbos.engine.queue_worker import POLL_SECONDS, QueueWorker
 from dbos.engine.registry import Registry
 from dbos.engine.retention import RETENTION_DUTY, Retention
 from dbos.engine.scheduler import Scheduler
-from dbos.engine.services import Services, epoch_ms, new_uuid
+from dbos.engine.services import Services, epoch_ms
+from dbos.engine.uuids import new_uuid
 from dbos.engine.wakeups import make_listener
 from dbos.store.depths import forget_refusals, record_refusals
 from dbos.store.dequeue import recover_workflows

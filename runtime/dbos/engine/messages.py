@@ -14,9 +14,10 @@ from dbos.engine.operations import operate_as, operate_here
 from dbos.engine.pauses import pausing, wake_time
 from dbos.engine.places import caller, encoded
 from dbos.engine.plan import Plan, Read, Transact
-from dbos.engine.services import Services, new_uuid
+from dbos.engine.services import Services
 from dbos.engine.spans import spanned
 from dbos.engine.steps import new_step, replay
+from dbos.engine.uuids import new_uuid
 from dbos.engine.waiting import MAX_ANNOUNCED_BYTES, Channel, Topic
 from dbos.serialization.decoding import decode_value
 from dbos.serialization.encoding import encode_value

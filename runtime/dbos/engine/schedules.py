@@ -17,7 +17,8 @@ from dbos.core.timetable import as_utc, missed_moments
 from dbos.engine.context import recording_execution
 from dbos.engine.operations import operate
 from dbos.engine.plan import Plan, Read, Transact
-from dbos.engine.services import Services, new_uuid
+from dbos.engine.services import Services
+from dbos.engine.uuids import new_uuid
 from dbos.serialization.decoding import UndecodableError, decode_value
 from dbos.serialization.encoding import encode_context, encode_scheduled_inputs
 from dbos.store.operation import Operation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,13 +16,6 @@ from dbos.store.database import SystemDatabase
 from dbos.store.dequeue import Claimant
 from dbos.store.writer import GroupCommitWriter
 from dbos.telemetry import Telemetry
-
-
-def new_uuid() -> str:
-    """A fresh ID for a workflow, an owner or a row: version 7 where Python has it, as other SDKs do."""
-    if sys.version_info >= (3, 14):
-        return str(uuid.uuid7())
-    return str(uuid.uuid4())
 
 
 def epoch_ms() -> int:
