@@ -39,6 +39,10 @@ class OperatorSettings:
     max_back_off: timedelta = timedelta(seconds=15)
     """The longest pause between two tries to reach a database that is down."""
 
+    arrival: timedelta = timedelta(seconds=10)
+    """How long a Secret or a DBOSDatabase may be missing before who names it is stalled: what is applied together
+    comes in any order, and who waits for it gives up at once when something is stalled."""
+
     parallel_writes: int = 32
     """Calls to the Kubernetes API in flight at once."""
 
@@ -46,8 +50,9 @@ class OperatorSettings:
         for name in ("tick", "sample", "telemetry", "happenings", "secret_refresh", "max_back_off"):
             if getattr(self, name) <= timedelta(0):
                 raise ValueError(f"{name}: expected more than 0 s, got {getattr(self, name)}")
-        if self.coalesce < timedelta(0):
-            raise ValueError(f"coalesce: expected 0 s or more, got {self.coalesce}")
+        for name in ("coalesce", "arrival"):
+            if getattr(self, name) < timedelta(0):
+                raise ValueError(f"{name}: expected 0 s or more, got {getattr(self, name)}")
         if self.parallel_writes < 1:
             raise ValueError(f"parallel_writes: expected at least 1, got {self.parallel_writes}")
         if any(not namespace.strip() for namespace in self.namespaces):

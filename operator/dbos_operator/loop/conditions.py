@@ -26,6 +26,7 @@ _HEALS = frozenset(
         Reason.DELETING,
     }
 )
+_ARRIVES = frozenset({Reason.DATABASE_NOT_FOUND, Reason.SECRET_NOT_FOUND, Reason.SECRET_KEY_NOT_FOUND})
 _SCHEMA = frozenset(
     {Reason.SCHEMA_MISSING, Reason.SCHEMA_TOO_OLD, Reason.SCHEMA_UNUSABLE, Reason.OPERATOR_SCHEMA_MISSING}
 )
@@ -37,15 +38,15 @@ def _ready(reason: Reason, message: str) -> tuple[Condition, ...]:
     return ready(reason, message)
 
 
-def problem_conditions(problem: Problem) -> tuple[Condition, ...]:
-    """Not ready: until it heals, or until somebody acts."""
-    told = reconciling if problem.reason in _HEALS else stalled
-    return told(problem.reason, problem.message)
+def problem_conditions(problem: Problem, *, new: bool = False) -> tuple[Condition, ...]:
+    """Not ready: until it heals, or until somebody acts. What is missing may arrive while the trouble is `new`."""
+    heals = problem.reason in _HEALS or (new and problem.reason in _ARRIVES)
+    return (reconciling if heals else stalled)(problem.reason, problem.message)
 
 
-def database_failure(error: OperatorError) -> tuple[Condition, ...]:
-    """The conditions of a database that cannot be worked with."""
-    conditions = problem_conditions(Problem(error.reason, str(error)))
+def database_failure(error: OperatorError, *, new: bool = False) -> tuple[Condition, ...]:
+    """The conditions of a database that cannot be worked with. `new` as for problem_conditions."""
+    conditions = problem_conditions(Problem(error.reason, str(error)), new=new)
     if error.reason in _SCHEMA:
         return (*conditions, Condition(ConditionType.SCHEMA_SUPPORTED, Truth.FALSE, error.reason, str(error)))
     return conditions

@@ -217,7 +217,7 @@ class DatabaseLoop:
         metrics.set_database_up(str(self.key), up=False)
         if not assignment.gone:
             told = failure_notices(assignment, error, reporter)
-            await reporter.report(failure_drafts(assignment, error, now), told, now)
+            await reporter.report(failure_drafts(assignment, error, reporter, now), told, now)
         await let_go(assignment.view.children, self._parts.cluster, reporter, str(error), now)
 
     async def _sample(self, done: Pass) -> None:

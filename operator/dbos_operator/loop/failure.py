@@ -34,10 +34,11 @@ from dbos_operator.resources.status import (
 logger = logging.getLogger(__name__)
 
 
-def failure_drafts(assignment: Assignment, error: OperatorError, now: datetime) -> Iterator[Draft]:
+def failure_drafts(assignment: Assignment, error: OperatorError, reporter: Reporter, now: datetime) -> Iterator[Draft]:
     """The database with what is wrong, and its resources as not ready: one patch each, however long it lasts."""
     database = assignment.database
-    status = DatabaseStatus(generation=database.identity.generation, conditions=database_failure(error))
+    told = database_failure(error, new=reporter.is_new_trouble(database, now))
+    status = DatabaseStatus(generation=database.identity.generation, conditions=told)
     yield Draft(database, partial(render_database, status, now=now), status)
     conditions = child_of_failed_database(database.identity.key, error.reason)
     for child in assignment.view.children:
@@ -53,9 +54,9 @@ def failure_notices(assignment: Assignment, error: OperatorError, reporter: Repo
         yield told
 
 
-def stray_draft(stray: Stray, now: datetime) -> Draft:
+def stray_draft(stray: Stray, reporter: Reporter, now: datetime) -> Draft:
     """A resource without a usable database, or whose own spec cannot be used."""
-    conditions = problem_conditions(stray.problem)
+    conditions = problem_conditions(stray.problem, new=reporter.is_new_trouble(stray.resource, now))
     if stray.child is not None:
         return child_draft(stray.child, conditions, now)
     status = DatabaseStatus(generation=stray.resource.identity.generation, conditions=conditions)

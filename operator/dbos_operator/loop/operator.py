@@ -172,7 +172,9 @@ class Operator:
         current: list[Stray] = [stray for stray in strays if stray.resource.identity.deleting_since is None]
         told = (stray_notice(stray, parts.reporter) for stray in current)
         await parts.reporter.report(
-            [stray_draft(stray, now) for stray in current], [notice for notice in told if notice is not None], now
+            [stray_draft(stray, parts.reporter, now) for stray in current],
+            [notice for notice in told if notice is not None],
+            now,
         )
         leaving = [stray.child for stray in strays if stray.child is not None]
         await let_go(leaving, self._cluster, parts.reporter, "its database cannot be found", now)

@@ -13,7 +13,7 @@ from dbos_operator.cluster.protocol import Cluster, EventType
 from dbos_operator.decide.databases import Child
 from dbos_operator.errors import NotFoundError, OperatorError
 from dbos_operator.reasons import Reason
-from dbos_operator.resources.conditions import Condition, ConditionType, Truth
+from dbos_operator.resources.conditions import Condition, ConditionType, Truth, unready_for
 from dbos_operator.resources.identity import Identity, Uid
 from dbos_operator.resources.resource import Resource
 from dbos_operator.resources.specs import DatabaseSpec
@@ -104,6 +104,11 @@ class Reporter:
     def current(self, resource: Child | Resource[DatabaseSpec]) -> Mapping[str, Any]:
         """The status that an object shows, as far as it is known."""
         return self._current(resource)
+
+    def is_new_trouble(self, resource: Child | Resource[DatabaseSpec], now: datetime) -> bool:
+        """Whether an object has not been ready for so short a time that what it misses may be on its way."""
+        shown = self._current(resource).get("conditions") or ()
+        return unready_for(shown, now) < self._settings.arrival
 
     def forget(self, living: frozenset[Uid]) -> None:
         """Drop what is remembered of objects that are gone."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -70,6 +70,15 @@ def merge_conditions(
     """The conditions of a status: exactly the new ones, each with the time since when its status holds."""
     before = {condition.get("type"): condition for condition in old}
     return [_render(condition, before.get(condition.type.value), generation, now) for condition in new]
+
+
+def unready_for(shown: Sequence[Mapping[str, Any]], now: datetime) -> timedelta:
+    """How long an object has not been ready, by the conditions that it shows."""
+    for condition in shown:
+        since = condition.get("lastTransitionTime")
+        if condition.get("type") == ConditionType.READY and condition.get("status") == Truth.FALSE and since:
+            return now - datetime.fromisoformat(since)
+    return timedelta(0)
 
 
 def _render(condition: Condition, before: Mapping[str, Any] | None, generation: int, now: datetime) -> dict[str, Any]:

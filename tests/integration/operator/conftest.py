@@ -19,7 +19,10 @@ from dbos_operator.settings import OperatorSettings
 from support.fake_cluster import FakeCluster
 
 SETTINGS = OperatorSettings(
-    tick=timedelta(milliseconds=200), coalesce=timedelta(milliseconds=5), telemetry=timedelta(milliseconds=200)
+    tick=timedelta(milliseconds=200),
+    coalesce=timedelta(milliseconds=5),
+    telemetry=timedelta(milliseconds=200),
+    arrival=timedelta(seconds=1),
 )
 DATABASE = {"secretRef": {"name": "db", "key": "url"}, "recovery": {"gracePeriod": "0s"}}
 

@@ -113,7 +113,7 @@ async def test_bad_resources_are_told_and_the_others_go_on(cluster: FakeCluster,
     cluster.apply(Kind.QUEUE, "abroad", {"databaseRef": {"name": "default", "namespace": "other"}})
     cluster.apply(Kind.QUEUE, "fine", {})
     await cluster.until(lambda: cluster.condition(Kind.QUEUE, "fine") == ("True", "Reconciled"))
-    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "homeless")[0])
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "homeless", "Stalled")[0] == "True")
     for kind, name, reason in (
         (Kind.SCHEDULE, "broken", "InvalidSchedule"),
         (Kind.SCHEDULE, "nowhere", "InvalidTimeZone"),
@@ -191,27 +191,35 @@ async def test_a_schedule_that_is_deleted_after_its_database_is_paused_too(
 async def test_a_server_that_says_nothing_any_more_is_told_and_asked_again(
     cluster: FakeCluster, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frozen, broken = threading.Event(), threading.Event()
+    frozen, hanging, broken = threading.Event(), threading.Event(), threading.Event()
 
     class Silent(CutOff):
+        def __init__(self, gateway: Gateway) -> None:
+            super().__init__(gateway, Outage())
+            self._abandoned = threading.Event()
+
         def observe(self, request: ObserveRequest) -> Observation:
             if frozen.is_set():
-                assert broken.wait(20)
+                hanging.set()
+                assert self._abandoned.wait(60)
+                broken.set()
                 raise DatabaseUnavailableError("the connection was broken")
             return super().observe(request)
 
         def abandon(self) -> None:
-            broken.set()
+            self._abandoned.set()
 
-    monkeypatch.setattr(access, "READ_PATIENCE", timedelta(milliseconds=100))
-    connections = {"connections": {"statementTimeout": "100ms"}}
-    async with start(open_gateway=lambda request: Silent(open_gateway(request), Outage())):
+    # Long enough for an answer of a busy machine, short enough to wait for.
+    monkeypatch.setattr(access, "READ_PATIENCE", timedelta(seconds=1))
+    connections = {"connections": {"statementTimeout": "1s"}}
+    async with start(open_gateway=lambda request: Silent(open_gateway(request))):
         cluster.apply(Kind.DATABASE, "default", {"secretRef": {"name": "db", "key": "url"}, **connections})
         await cluster.until(lambda: cluster.condition(Kind.DATABASE, "default") == ("True", "Connected"))
         frozen.set()
-        await cluster.until(lambda: cluster.condition(Kind.DATABASE, "default") == ("False", "DatabaseUnavailable"))
-        assert "has not answered" in str(cluster.status(Kind.DATABASE, "default"))
-        assert broken.is_set(), "a thread waits for ever"
+        await cluster.until(hanging.is_set)
+        await cluster.until(lambda: "has not answered" in str(cluster.status(Kind.DATABASE, "default")))
+        assert cluster.condition(Kind.DATABASE, "default") == ("False", "DatabaseUnavailable")
+        await cluster.until(broken.is_set, what="the end of the thread that waits")
         frozen.clear()
         await cluster.until(lambda: cluster.condition(Kind.DATABASE, "default") == ("True", "Connected"))
 

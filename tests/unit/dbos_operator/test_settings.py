@@ -14,6 +14,7 @@ from dbos_operator.settings import OperatorSettings
         ("tick", timedelta(0)),
         ("sample", timedelta(seconds=-1)),
         ("coalesce", timedelta(seconds=-1)),
+        ("arrival", timedelta(seconds=-1)),
         ("parallel_writes", 0),
         ("namespaces", ("a", " ")),
     ],

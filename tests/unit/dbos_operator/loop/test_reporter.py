@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from dbos_operator.errors import ClusterError
@@ -112,3 +113,25 @@ def test_an_object_that_begins_or_ceases_to_be_ready_is_told_once() -> None:
     connected = transition_notice(a_queue(), shown, ready(Reason.CONNECTED))
     assert connected is not None
     assert connected.type == "Normal"
+
+
+async def test_trouble_is_new_for_a_while_and_again_after_it_was_over() -> None:
+    bench = Bench()
+    [resource] = bench.cluster.desired.snapshot().queues.values()
+
+    async def show(*, broken: bool) -> None:
+        conditions = stalled(Reason.DATABASE_NOT_FOUND, "nowhere") if broken else ready(Reason.RECONCILED)
+        status = QueueStatus(generation=1, conditions=conditions)
+        await bench.reporter.report([Draft(resource, partial(render_queue, status, now=bench.now))], (), bench.now)
+
+    def is_new() -> bool:
+        return bench.reporter.is_new_trouble(resource, bench.now)
+
+    assert is_new()
+    await show(broken=True)
+    bench.now += timedelta(seconds=9)
+    assert is_new()
+    bench.now += timedelta(seconds=2)
+    assert not is_new()
+    await show(broken=False)
+    assert is_new()
