@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,8 +17,18 @@ from support.postgres import PostgresServer, session_postgres
 from support.store_records import opened
 
 # The same examples in every run: what fails here fails there. `--hypothesis-profile=default` looks for new ones.
-hypothesis.settings.register_profile("repeatable", derandomize=True, print_blob=True)
+# How long one of them takes says more about what else runs on the machine.
+hypothesis.settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    print_blob=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("repeatable")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's & leaves it; programs under test hear Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class Site:
             rows = connection.execute("SELECT status, count(*) FROM dbos.workflow_status GROUP BY 1")
             return Counter({row[0]: row[1] for row in rows})
 
-    def settle(self, count: int, worker: WorkerProcess, *, within: float = 40) -> None:
+    def settle(self, count: int, worker: WorkerProcess, *, within: float = 90) -> None:
         """Wait until so many workflows succeeded and nothing else is left; each has exactly one outcome."""
         wanted = Counter({"SUCCESS": count})
         eventually(self.statuses, lambda now: now == wanted, within=within, explain=lambda: worker.said[-3000:])

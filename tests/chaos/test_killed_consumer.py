@@ -12,7 +12,7 @@ import pytest
 
 from support.kafka import MockKafka, mock_kafka
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.timeout(300)]
 
 COUNT = 30
 CONSUMER = """

@@ -16,6 +16,7 @@ from chaos.conftest import Site
 from dbos import DBOSClient
 from support.waiting import eventually
 
+pytestmark = pytest.mark.timeout(400)  # a load to work off, which takes a busy machine long
 THREADS = 4
 
 
@@ -52,13 +53,14 @@ def _ids(site: Site) -> list[str]:
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_server_that_goes_and_comes_back(site: Site, how: str) -> None:
     with site.worker() as worker:
+        worker.wait_for("launched", within=60)  # else what is enqueued meanwhile takes long to work off
         with _load(site) as acknowledged:
             eventually(lambda: len(site.effects()), lambda acted: acted > 50)
             getattr(site.server, how)()
             time.sleep(1)  # long enough that everybody notices
             site.server.start()
             before = len(acknowledged)
-            eventually(lambda: len(acknowledged), lambda now: now > before + 50)
+            eventually(lambda: len(acknowledged), lambda now: now > before + 50, within=60)
         site.settle(len(acknowledged), worker)
     assert sorted(_ids(site)) == sorted(acknowledged)
     assert set(site.effects().values()) == {1}
@@ -68,7 +70,7 @@ def test_a_server_that_goes_and_comes_back(site: Site, how: str) -> None:
 def test_connections_that_are_killed_at_random(site: Site) -> None:
     random.seed(7)
     with site.worker() as worker:
-        worker.wait_for("launched")
+        worker.wait_for("launched", within=60)
         with _load(site) as acknowledged, psycopg.connect(site.url, autocommit=True) as killer:
             for _ in range(60):
                 pids = killer.execute(

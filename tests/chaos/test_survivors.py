@@ -11,6 +11,7 @@ from chaos.conftest import APPLICATION, Site
 from support.waiting import eventually
 from support.worker_process import WorkerProcess
 
+pytestmark = pytest.mark.timeout(500)  # six processes, which a busy machine stretches
 QUICK = '{"heartbeat_sec": 0.5, "grace_sec": 2, "lease_sec": 60}'
 
 
@@ -37,17 +38,17 @@ def test_survivors_finish_everything_and_repeat_no_recorded_step(site: Site, apa
     with ExitStack() as stack:
         workers = [stack.enter_context(_worker(site, number)) for number in range(3)]
         for worker in workers:
-            worker.wait_for("launched")
+            worker.wait_for("launched", within=60)
         site.enqueue(40, "parent")
         for kill in range(1, 4):
             if apart:
                 _elsewhere(site)
-            eventually(lambda: sum(site.effects().values()), lambda acted, kill=kill: acted > 60 * kill)
+            eventually(lambda: sum(site.effects().values()), lambda acted, kill=kill: acted > 60 * kill, within=60)
             workers[kill - 1].kill()
             recorded, effects = site.recorded_steps(), site.effects()
             settled |= {step: effects[step] for step in recorded if step not in settled}
             workers.append(stack.enter_context(_worker(site, len(workers))))
-            workers[-1].wait_for("launched")
+            workers[-1].wait_for("launched", within=60)
         site.settle(120, workers[-1], within=90)
     assert settled
     effects = site.effects()

@@ -59,6 +59,7 @@ def sleeper():
     DBOS.sleep(1)
     return "slept"
 """
+pytestmark = pytest.mark.timeout(400)  # several waits, each of which a busy machine stretches
 RECEIVERS = ("receiver", "receiver_async", "parent-1")
 
 
@@ -102,7 +103,7 @@ def test_whoever_waits_goes_on_when_the_database_is_back(
         DBOSClient(system_database_url=site.url, application_name="orders", use_listen_notify=listens) as client,
         ThreadPoolExecutor(8) as pool,
     ):
-        worker.wait_for("launched")
+        worker.wait_for("launched", within=60)
         client.create_schedule(schedule_name="ticks", workflow_name="tick", schedule="* * * * * *", context="tock")
         for name in ("receiver", "receiver_async", "parent", "sleeper"):
             _start(client, name)

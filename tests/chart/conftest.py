@@ -58,4 +58,4 @@ def helm(get_helm: GetHelm) -> Helm:
 def no_kinds(control_plane: ControlPlane) -> Iterator[None]:
     """A cluster that knows no kind of ours, before and after."""
     yield
-    control_plane.kubectl("delete", "crd", "--all", "--timeout=60s")
+    control_plane.kubectl("delete", "crd", "--all", "--timeout=90s", timeout=100)

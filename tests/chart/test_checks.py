@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from support.chart import CHART
+from support.controlplane.kinds import wait_for_kinds
 from support.controlplane.plane import ControlPlane
 from support.kubectl import Kubectl
 from support.operator_process import OperatorProcess, an_operator
 from support.releases import in_cluster
+from support.waiting import eventually
 
 SCRIPT = CHART / "files" / "scripts" / "checks.py"
 DATABASE = """
@@ -59,7 +61,7 @@ def check(control_plane: ControlPlane, namespace: str, kubectl: Kubectl, tmp_pat
 def kinds(no_kinds: None, kubectl: Kubectl) -> None:
     """The three kinds; they go with the test."""
     kubectl("apply", "--filename", str(CHART / "files" / "crds"))
-    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    wait_for_kinds(kubectl)
 
 
 @pytest.fixture
@@ -72,6 +74,11 @@ def url_of(operator: OperatorProcess) -> str:
     return operator.address("/readyz").removesuffix("/readyz")
 
 
+def wait_until_ready(operator: OperatorProcess) -> None:
+    """Return when the operator follows the cluster, for a check whose patience is for something else."""
+    eventually(lambda: operator.fetch("/readyz"), lambda answer: answer[0] == 200, within=60, what="ready operator")
+
+
 def test_kinds_that_are_not_served_are_said(check: Check) -> None:
     status, text = check("kinds", seconds=0)
 
@@ -80,9 +87,10 @@ def test_kinds_that_are_not_served_are_said(check: Check) -> None:
 
 
 def test_a_kind_that_is_not_served_is_named(check: Check, no_kinds: None, kubectl: Kubectl) -> None:
-    for name in ("dbosdatabases", "dbosqueues"):
+    names = ("dbosdatabases", "dbosqueues")
+    for name in names:
         kubectl("apply", "--filename", str(CHART / "files" / "crds" / f"{name}.yaml"))
-    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    wait_for_kinds(kubectl, *names)
 
     assert check("kinds") == (1, "the cluster does not serve dbosschedules")
 
@@ -103,6 +111,8 @@ def test_an_operator_without_a_default_database_is_enough(check: Check, operator
 
 
 def test_a_default_database_that_is_not_there_is_named(check: Check, operator: OperatorProcess, namespace: str) -> None:
+    wait_until_ready(operator)
+
     found = check("operator", url_of(operator), f"{namespace}/other")
 
     assert found == (1, f"there is no DBOSDatabase {namespace}/other")
@@ -113,6 +123,7 @@ def test_a_missing_secret_is_said_in_words(
 ) -> None:
     kubectl.apply(DATABASE)
     kubectl("wait", "--for=condition=Ready=False", "dbosdatabase/default", "--timeout=45s")
+    wait_until_ready(operator)
 
     status, text = check("operator", url_of(operator), f"{namespace}/default")
 
@@ -126,6 +137,7 @@ def test_an_unreachable_database_is_said_in_words(
     kubectl("create", "secret", "generic", "db", "--from-literal=url=postgresql://nobody@127.0.0.1:1/none")
     kubectl.apply(DATABASE)
     kubectl("wait", "--for=condition=Ready=False", "dbosdatabase/default", "--timeout=45s")
+    wait_until_ready(operator)
 
     status, text = check("operator", url_of(operator), f"{namespace}/default")
 

@@ -58,7 +58,7 @@ def grace_period(scene: Scene) -> str:
 
 
 def wait_until_ready(scene: Scene, what: str) -> None:
-    scene.kubectl("wait", "--for=condition=Ready", what, "--timeout=45s")
+    scene.kubectl("wait", "--for=condition=Ready", what, "--timeout=90s", timeout=100)
 
 
 @both_versions

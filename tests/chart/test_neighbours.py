@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from support.chart import CHART, a_newer_chart
+from support.controlplane.kinds import wait_for_kinds
 from support.controlplane.plane import ControlPlane
 from support.helm import Helm, HelmError
 from support.kubectl import Kubectl
+from support.waiting import eventually
 
 May = Callable[[str, str, str], bool]
 """Role, verb and kind."""
@@ -104,7 +106,7 @@ def test_a_rollback_brings_back_the_kinds_of_its_revision(helm: Helm, kubectl: K
 
 def test_what_is_rendered_can_be_applied_as_the_page_says(helm: Helm, kubectl: Kubectl) -> None:
     kubectl("apply", "--server-side", "--filename", str(CHART / "files" / "crds"))
-    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    wait_for_kinds(kubectl)
     page = " ".join(HELM_PAGE.read_text(encoding="utf-8").replace("\\\n", " ").split())
     found = re.search(r"helm template dbos-operator charts/dbos-operator --namespace dbos-system (.*?) \|", page)
     assert found is not None
@@ -121,13 +123,15 @@ def test_view_edit_and_admin_cover_the_kinds(
     helm: Helm, kubectl: Kubectl, may: Callable[[str, str, str], bool]
 ) -> None:
     helm("install", "op", str(CHART))
-    # The controller gathers the rules of the aggregated roles.
-    kubectl("wait", "--for=jsonpath={.rules[?(@.apiGroups[0]=='dbos.dev')].verbs[0]}", "clusterrole/view")
+
+    def must(role: str, verb: str, kind: str) -> None:
+        # The controller gathers the rules of the aggregated roles, of each when it comes to it.
+        eventually(lambda: may(role, verb, kind), bool, what=f"right to {verb} {kind} for {role}")
 
     for kind in ("dbosdatabases", "dbosqueues", "dbosschedules"):
-        assert may("view", "list", kind)
+        must("view", "list", kind)
         assert not may("view", "patch", kind)
         for role in ("edit", "admin"):
-            assert may(role, "create", kind)
-            assert may(role, "get", kind)
+            must(role, "create", kind)
+            must(role, "get", kind)
     helm("uninstall", "op")

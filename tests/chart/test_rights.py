@@ -15,6 +15,7 @@ import pytest
 
 from support.chart import CHART
 from support.controlplane.audit import Request
+from support.controlplane.kinds import wait_for_kinds
 from support.controlplane.plane import ControlPlane
 from support.kubectl import Kubectl
 from support.operator_process import an_operator
@@ -125,7 +126,7 @@ def narrow(
 def scene(
     *, narrow: bool, control_plane: ControlPlane, kubectl: Kubectl, namespace: str, database_url: str
 ) -> Iterator[Scene]:
-    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    wait_for_kinds(kubectl)
     kubectl("create", "secret", "generic", "db", f"--from-literal=url={database_url}")
     kubectl.apply(WORKERS)
     arguments = ("--namespace", namespace) if narrow else ()

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from support.chart import CHART, a_chart
+from support.controlplane.kinds import wait_for_kinds
 from support.controlplane.plane import ControlPlane
 from support.helm import Helm, HelmError
 from support.kubectl import Kubectl
@@ -42,7 +43,7 @@ def helm(
     """Helm 4, in a namespace where an operator works and the Secret of the database is."""
     kubectl("apply", "--filename", str(CHART / "files" / "crds"))
     kubectl("create", "secret", "generic", "db", f"--from-literal=url={database_url}")
-    kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    wait_for_kinds(kubectl)
     with an_operator("--namespace", namespace, "--tick", "500ms", kubeconfig=control_plane.admin_kubeconfig):
         yield get_helm(4, control_plane.admin_kubeconfig, namespace)
         # Schedules have a finalizer, which only an operator takes away.
@@ -50,7 +51,7 @@ def helm(
 
 
 def test_it_returns_when_the_rows_are_there(helm: Helm, tmp_path: Path, database_url: str) -> None:
-    helm("install", "app", str(a_chart(tmp_path, DATABASE, QUEUE, SCHEDULE)), "--wait", "--timeout=60s")
+    helm("install", "app", str(a_chart(tmp_path, DATABASE, QUEUE, SCHEDULE)), "--wait", "--timeout=100s")
 
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT name FROM dbos.queues").fetchall() == [("emails",)]
@@ -61,14 +62,14 @@ def test_it_fails_with_the_message_of_a_resource_that_needs_help(helm: Helm, tmp
     chart = a_chart(tmp_path, DATABASE, SCHEDULE.replace("0 2 * * *", "61 2 * * *"))
 
     with pytest.raises(HelmError, match=r"61 2 \* \* \*"):
-        helm("install", "app", str(chart), "--wait", "--timeout=60s")
+        helm("install", "app", str(chart), "--wait", "--timeout=100s")
 
 
 def test_an_upgrade_waits_for_the_edit(helm: Helm, tmp_path: Path, database_url: str) -> None:
-    helm("install", "app", str(a_chart(tmp_path / "one", DATABASE, QUEUE)), "--wait", "--timeout=60s")
+    helm("install", "app", str(a_chart(tmp_path / "one", DATABASE, QUEUE)), "--wait", "--timeout=100s")
 
     edited = a_chart(tmp_path / "two", DATABASE, QUEUE.replace("concurrency: 3", "concurrency: 4"))
-    helm("upgrade", "app", str(edited), "--wait", "--timeout=60s")
+    helm("upgrade", "app", str(edited), "--wait", "--timeout=100s")
 
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT concurrency FROM dbos.queues").fetchall() == [(4,)]

@@ -230,7 +230,7 @@ def test_the_columns_answer_the_question_of_the_night(anywhere: Kubectl, kubectl
     assert row.startswith("a      True    true        0 2 * * *")
     assert "2026-11-22T02:00:00+01:00" in row
 
-    kubectl("wait", "--for=condition=Ready", "dbosqueues/a", "dbosschedules/a", "--timeout=5s")
+    kubectl("wait", "--for=condition=Ready", "dbosqueues/a", "dbosschedules/a", "--timeout=45s")
 
 
 def test_the_three_kinds_are_one_category(anywhere: Kubectl, kubectl: Kubectl) -> None:

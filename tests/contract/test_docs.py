@@ -335,6 +335,7 @@ def program_environment(empty_database_url: str) -> dict[str, str]:
     return {**plain, "DBOS_SYSTEM_DATABASE_URL": empty_database_url}
 
 
+@pytest.mark.timeout(300)  # a busy machine takes long to start them
 @pytest.mark.parametrize(
     ("page", "number"), [pytest.param(*one, id=f"{one[0].relative_to(ROOT)}-{one[1]}") for one in programs()]
 )
@@ -355,7 +356,7 @@ def test_every_python_example_runs_as_written(
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=240,
             check=False,
         )
 

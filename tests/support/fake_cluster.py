@@ -132,7 +132,7 @@ class FakeCluster:
         """The reasons of the Events about an object, in order."""
         return [reason for subject, reason, _ in self.events if subject == name]
 
-    async def until(self, holds: Callable[[], object], *, within: float = 20.0, what: str = "") -> None:
+    async def until(self, holds: Callable[[], object], *, within: float = 60.0, what: str = "") -> None:
         """Return once it holds; looked at after every call that changed something, and now and then."""
         deadline = asyncio.get_running_loop().time() + within
         while not holds():

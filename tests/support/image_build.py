@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -94,9 +95,9 @@ def _pattern(line: str) -> tuple[bool, re.Pattern[str]]:
 def repository_files(folders: Sequence[str] = (".",)) -> list[str]:
     """Every file below some folders, as paths from the root of the checkout; git and the environment left out."""
     skipped = {".git", ".venv"}
-    return sorted(
-        str(file.relative_to(ROOT))
-        for folder in folders
-        for file in (ROOT / folder).rglob("*")
-        if file.is_file() and not skipped & set(file.relative_to(ROOT).parts)
-    )
+    found: list[Path] = []
+    for folder in folders:
+        for place, below, files in os.walk(ROOT / folder):  # it passes over a folder that goes meanwhile
+            below[:] = [name for name in below if name not in skipped]
+            found += [Path(place) / name for name in files if name not in skipped]
+    return sorted(str(file.relative_to(ROOT)) for file in found if file.is_file())

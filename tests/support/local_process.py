@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-_WAIT = 60.0
+_WAIT = 100.0
 
 
 class LocalProcess:

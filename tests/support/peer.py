@@ -55,7 +55,7 @@ def _environment(suffix: str, *requirements: Path) -> Path:
 
 
 def run_peer(
-    script: str | Path, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 60
+    script: str | Path, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 100
 ) -> subprocess.CompletedProcess[str]:
     """Run a script (its text or its path) with the published package to its end; its output is captured.
 

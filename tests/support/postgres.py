@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 import threading
 import time
@@ -22,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 
 from dbos.store.catalog import quote_identifier
 from dbos.store.migrations.runner import ensure_schema
+from support.ports import free_port
 from support.postgres_process import Installation, PostgresProcess, find_installation
 
 _START_SECONDS = 60
@@ -99,7 +99,7 @@ class OwnPostgresServer(PostgresServer):
 
     def __init__(self, folder: Path, installation: Installation, *, durable: bool) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.process = PostgresProcess(installation, folder, settings=_settings(folder, durable=durable))
         super().__init__(f"postgresql://postgres@127.0.0.1:{self.port}/postgres")
 
@@ -182,10 +182,3 @@ def _temporary_folder(installation: Installation) -> str:
     """A folder that the server's account may enter and whose path is short enough for a socket."""
     usual = tempfile.gettempdir()
     return usual if len(usual) < 60 and installation.may_enter(Path(usual)) else "/tmp"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -27,5 +27,5 @@ def test_who_waits_for_an_answer_fails_at_once_and_the_next_call_connects_afresh
         eventually(lambda: sql(waiting), bool, what="a look that waits")
         gateway.abandon()
         with pytest.raises(DatabaseUnavailableError):
-            work.result(5)
+            work.result(30)
     assert gateway.observe(request).rows.rows == {}

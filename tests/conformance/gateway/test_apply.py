@@ -140,7 +140,7 @@ def test_a_run_is_fired_once_and_noted(gateway: Gateway, sql: Sql, database_url:
     with psycopg.connect(database_url, autocommit=True) as listener:
         listener.execute("LISTEN dbos_runtime")
         assert apply(gateway, a_fire("s", later), a_fire("s", NOW)) == [1, 1]
-        [woken] = listener.notifies(timeout=5, stop_after=1)
+        [woken] = listener.notifies(timeout=30, stop_after=1)
     assert json.loads(woken.payload) == {"schema": "dbos", "queues": ["q"]}
     assert sql("SELECT last_fired_at FROM workflow_schedules") == [{"last_fired_at": later.isoformat()}]
     assert apply(gateway, a_fire("s", NOW)) == [0]

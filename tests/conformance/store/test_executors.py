@@ -16,7 +16,7 @@ from support.bystander import Bystander, bystander
 from support.store_records import opened
 
 pytestmark = pytest.mark.both_databases
-GRACE, LEASE = 7_000, 30_000
+GRACE, LEASE = 70_000, 300_000
 LONG = 1_000_000
 
 
@@ -133,7 +133,7 @@ def test_other_applications_and_system_schemas_are_nobodys_business(database: Sy
 def test_a_gap_in_ones_own_heartbeats_begins_a_new_steady_time(database: SystemDatabase, sql: Bystander) -> None:
     survivor = a_process()
     assert beat(database, survivor).steady_ms == 0
-    age(sql, survivor, GRACE - 2_000)
+    age(sql, survivor, GRACE - 30_000)
     age(sql, survivor, LONG, "steady_since_ms")
     assert beat(database, survivor).steady_ms >= LONG
     age(sql, survivor, GRACE + 1)

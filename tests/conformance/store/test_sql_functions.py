@@ -113,7 +113,7 @@ def test_a_message_wakes_its_listener(database_url: str, topic: str) -> None:
         connection.execute("SELECT dbos.enqueue_workflow('w', 'q', workflow_id => 'a')")
         connection.execute("LISTEN dbos_notifications_channel")
         connection.execute(f"SELECT dbos.send_message('a', '1', {topic})".encode())
-        woken = [notice.payload for notice in connection.notifies(timeout=5, stop_after=1)]
+        woken = [notice.payload for notice in connection.notifies(timeout=30, stop_after=1)]
     assert woken == ["a::__null__topic__" if topic == "NULL" else "a::t::u"]
 
 

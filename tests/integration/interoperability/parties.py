@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from support.worker_process import dbos_command
 
 PROGRAMS = Path(__file__).with_name("programs")
 POLL_SECONDS = 0.05
-ANSWER_SECONDS = 40.0
+ANSWER_SECONDS = 80.0
+WAIT_SECONDS = 60.0
+"""How long a busy machine may take to start a worker and run something."""
 ENDED = {"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}
 
 _BOARD = """
@@ -66,7 +69,7 @@ class Database:
     def wait_for_application(self, name: str) -> None:
         """Wait until a process of an application has launched."""
         query = "SELECT version_name FROM dbos.application_versions WHERE application_name = %s"
-        eventually(lambda: self.rows(query, name), bool, what=f"version of {name}")
+        eventually(lambda: self.rows(query, name), bool, what=f"version of {name}", within=WAIT_SECONDS)
 
     def open_gate(self, name: str) -> None:
         """Let the workflows pass that wait for a gate."""
@@ -74,9 +77,11 @@ class Database:
 
     def wait_for_note(self, workflow_id: str, what: str) -> None:
         """Wait until a workflow told something."""
-        eventually(lambda: self.notes(workflow_id), lambda notes: what in notes, what=f"note {what!r}")
+        eventually(
+            lambda: self.notes(workflow_id), lambda notes: what in notes, what=f"note {what!r}", within=WAIT_SECONDS
+        )
 
-    def wait_for_status(self, workflow_id: str, *statuses: str, within: float = 30.0) -> dict[str, Any]:
+    def wait_for_status(self, workflow_id: str, *statuses: str, within: float = WAIT_SECONDS) -> dict[str, Any]:
         """Wait until a workflow is in one of these states; its row."""
         return eventually(
             lambda: self.workflow(workflow_id),
@@ -136,7 +141,12 @@ class OfficialClient:
 def our_outcome(client: DBOSClient, workflow_id: str) -> dict[str, Any]:
     """The outcome of a workflow once it ended, told by our client as OfficialClient.ask tells it."""
     handle = client.retrieve_workflow(workflow_id)
-    eventually(lambda: handle.get_status().status, lambda status: status in ENDED, what=f"end of {workflow_id}")
+    eventually(
+        lambda: handle.get_status().status,
+        lambda status: status in ENDED,
+        what=f"end of {workflow_id}",
+        within=WAIT_SECONDS,
+    )
     try:
         value = handle.get_result(polling_interval_sec=POLL_SECONDS)
     except Exception as error:  # noqa: BLE001 -- whatever the workflow raised is the outcome
@@ -172,6 +182,19 @@ def official_worker(url: str, program: str = "jobs", **variables: str) -> Iterat
     environment = _settings(url, "theirs", variables)
     with start_peer(PROGRAMS / "serve.py", program, env=environment) as process, _ended(process):
         yield process
+
+
+@contextmanager
+def stopped(processes: Iterable[subprocess.Popen[str]]) -> Iterator[None]:
+    """Hold processes still while the block runs."""
+    held = list(processes)
+    for process in held:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in held:
+            process.send_signal(signal.SIGCONT)
 
 
 def _settings(url: str, kind: str, variables: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,8 @@ Row = dict[str, Any]
 _TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PICKLE = "gA"
 """How pickles of protocol 4 begin in base64."""
+_APART_MS = 5000
+"""How far a moment of a program's clock, taken before it writes, may lie before the database's."""
 _UNEQUAL = {
     *("created_at", "updated_at", "dequeued_at", "completed_at", "delay_until_epoch_ms"),
     *("started_at_epoch_ms", "completed_at_epoch_ms"),
@@ -69,10 +71,10 @@ def comparable_step(row: Mapping[str, Any]) -> Row:
     started, completed = told.pop("started_at_epoch_ms"), told.pop("completed_at_epoch_ms")
     stored = told.pop("retention_timestamp")
     output = row["output"]
-    if row["function_name"] == "DBOS.sleep":  # how long after its begin, in whole seconds: machines are busy
-        output = [round(float(output) - started / 1000)]
+    if row["function_name"] == "DBOS.sleep":  # how long after its begin
+        output = [_roughly(float(output) - started / 1000)]
     told |= {
-        "in order": started <= completed and started <= stored + 50,  # two clocks: the program's, the database's
+        "in order": started <= completed and started <= stored + _APART_MS,
         "output": _value(output) if isinstance(output, str) else output,
         "error": _value(row["error"]),
     }
@@ -99,7 +101,7 @@ def comparable_value(row: Mapping[str, Any]) -> Row:
 def comparable_queue(row: Mapping[str, Any]) -> Row:
     """A row of queues."""
     told = {name: value for name, value in row.items() if name not in {"created_at", "updated_at"}}
-    return told | {"queue_id": _mark(row["queue_id"]), "touched": row["updated_at"] >= row["created_at"] - 50}
+    return told | {"queue_id": _mark(row["queue_id"]), "touched": row["updated_at"] >= row["created_at"] - _APART_MS}
 
 
 def comparable_version(row: Mapping[str, Any]) -> Row:
@@ -135,14 +137,18 @@ def _told(value: Any) -> Any:
 
 
 def _roughly(seconds: float) -> str:
-    """A delay, as exact as one that was given as a moment can be: the other program began a little later."""
-    return f"{round(seconds)} s" if seconds < 86_400 else f"{round(seconds / 86_400)} d"
+    """A time from one moment to another; a busy machine may have taken some seconds between the two."""
+    if seconds < 3:
+        return "soon"
+    if seconds < 30:
+        return "some seconds"
+    return f"{round(seconds / 60)} min" if seconds < 86_400 else f"{round(seconds / 86_400)} d"
 
 
 def _in_order(*moments: int | None) -> bool:
     """Whether they follow each other, as far as moments of different transactions can tell."""
     known = [moment for moment in moments if moment is not None]
-    return all(later >= earlier - 50 for earlier, later in pairwise(known))
+    return all(later >= earlier - _APART_MS for earlier, later in pairwise(known))
 
 
 def _mark(token: str | None) -> str | None:

@@ -45,7 +45,7 @@ class Party:
         """Have the worker run something; its ID, once it runs."""
         options: Any = {"workflow_name": name, "queue_name": f"{self.kind}-queue"}
         workflow_id = self._client.enqueue(options, *args).workflow_id
-        assert self.call("get_event", workflow_id, "ready", 30) == self.kind
+        assert self.call("get_event", workflow_id, "ready", 60) == self.kind
         return workflow_id
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -106,7 +106,7 @@ def test_workflows_of_both_parties_follow_each_other(parties: dict[str, Party], 
     parties[speaker].call("send", talking, "begin")
     assert parties[speaker].result(talking) == ["begin", ["followed", "begin"]]
     assert parties[follower].result(following) == ["begin", ["begin", ["followed", "begin"]]]
-    assert time.monotonic() - began < 20  # an event that is not announced is found after a minute
+    assert time.monotonic() - began < 45  # an event that is not announced is found after a minute
 
 
 def test_plain_sql_is_heard_by_both(party: Party, database: Database) -> None:

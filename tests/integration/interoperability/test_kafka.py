@@ -47,7 +47,7 @@ def consuming(url: str, kafka: MockKafka, python: Path) -> Iterator[None]:
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as process:
         try:
             yield
-            process.communicate(timeout=100)
+            process.communicate(timeout=180)
         finally:
             process.kill()
     assert process.returncode == 0
@@ -74,7 +74,7 @@ def theirs(postgres_server: PostgresServer) -> Iterator[Database]:
             database.close()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 def test_messages_become_the_same_rows(theirs: Database, postgres_server: PostgresServer) -> None:
     with postgres_server.database() as url, the_log() as kafka:
         with consuming(url, kafka, Path(sys.executable)):
@@ -89,7 +89,7 @@ def test_messages_become_the_same_rows(theirs: Database, postgres_server: Postgr
     assert our_inputs == their_inputs
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 def test_what_the_one_has_consumed_is_not_run_again_by_the_other(theirs: Database) -> None:
     before = theirs.rows("SELECT * FROM dbos.workflow_status ORDER BY workflow_uuid")
     half = {0: EACH // 2, 1: EACH // 2}
@@ -102,5 +102,5 @@ def test_what_the_one_has_consumed_is_not_run_again_by_the_other(theirs: Databas
             ("dbos-kafka-group-onownqueue-own-", "own-topic"),
         ):
             committed = partial(kafka.committed, group, topic)
-            eventually(committed, lambda offsets: offsets == half, what=f"commit of {topic}")
+            eventually(committed, lambda offsets: offsets == half, within=90, what=f"commit of {topic}")
     assert theirs.rows("SELECT * FROM dbos.workflow_status ORDER BY workflow_uuid") == before

@@ -27,7 +27,8 @@ from integration.interoperability.records import (
 from support.peer import start_peer
 from support.postgres import PostgresServer
 
-SECONDS = 60
+SECONDS = 150
+pytestmark = pytest.mark.timeout(400)  # the first test of each program runs it twice
 
 Tables = dict[str, dict[str, Row]]
 """Rows by table, and by key."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import threading
 from collections import Counter
@@ -15,9 +14,10 @@ import psycopg
 import pytest
 
 from dbos import DBOSClient
-from integration.interoperability.parties import Database, OfficialClient, official_worker, our_worker
+from integration.interoperability.parties import Database, OfficialClient, official_worker, our_worker, stopped
 from support.waiting import eventually
 
+pytestmark = pytest.mark.timeout(400)  # four workers to start, which a busy machine stretches
 EACH_KIND = 2
 NAMES = {"DBOS__APPVERSION": "fleet-1", "APP": "fleet"}
 RUNS = """
@@ -58,9 +58,10 @@ class Fleet:
             lambda: [row for row in self.database.rows(RUNS, queue) if row["kind"] is not None],
             lambda rows: len(rows) >= count,
             what=f"{count} runs on {queue}",
+            within=90,
         )
 
-    def finished(self, queue: str, *, within: float = 40.0) -> list[Row]:
+    def finished(self, queue: str, *, within: float = 120.0) -> list[Row]:
         """The runs of a queue once all ended, in the order of their beginning: one run for each workflow."""
         runs = eventually(
             lambda: self.database.rows(RUNS, queue),
@@ -112,6 +113,7 @@ def test_a_global_concurrency_holds_over_all_workers(fleet: Fleet, limit: int) -
         running = fleet.wait_for_running(queue, limit)
         if limit > EACH_KIND:  # more than the workers of one kind may hold
             assert {row["kind"] for row in running} == {"ours", "theirs"}
+        eventually(lambda: max(pending), lambda most: most >= limit, what="look at all that runs")
         fleet.database.open_gate(queue)
         runs = fleet.finished(queue)
     assert most_at_once(runs) == limit
@@ -120,8 +122,11 @@ def test_a_global_concurrency_holds_over_all_workers(fleet: Fleet, limit: int) -
 
 def test_a_rate_limit_holds_over_all_workers(fleet: Fleet) -> None:
     limit, period = 4, 1.0
-    fleet.enqueue("rated", "occupy", [({}, [period + 0.1])] * 14)  # one kind cannot use the rate up
+    fleet.enqueue("rated", "queue_up", [({}, ["rated"])] * 2 * EACH_KIND)
+    fleet.enqueue("rated", "occupy", [({}, [0.01])] * 14)  # without the limit a matter of a second
     fleet.open("rated", limiter={"limit": limit, "period": period}, worker_concurrency=1)
+    fleet.wait_for_running("rated", 2 * EACH_KIND)  # one of each worker: both kinds take part
+    fleet.database.open_gate("rated")
     runs = fleet.finished("rated")
     started = sorted(row["started"] for row in runs)
     assert min(later - earlier for earlier, later in zip(started, started[limit:], strict=False)) >= period * 1000
@@ -129,19 +134,22 @@ def test_a_rate_limit_holds_over_all_workers(fleet: Fleet) -> None:
 
 
 def test_the_order_is_by_priority_then_by_age_over_all_workers(fleet: Fleet) -> None:
-    priorities = [5, 1, 9, None, 2, 5, 1, None, 3, 9, 2, 7, 4, 1]
+    priorities = [5, 1, 9, None, 2, 5, 1, None, 3, 9, 2, 7, 4, 1] * 3
     fleet.enqueue("sorted", "occupy", [({} if rank is None else {"priority": rank}, [0.03]) for rank in priorities])
+    fleet.enqueue("sorted", "queue_up", [({"priority": 1, "workflow_id": "in-between"}, ["sorted"])])
     with stopped(fleet.ours):  # ours would otherwise hear of a free slot before theirs look
         fleet.open("sorted", global_concurrency=1)
-        eventually(
-            lambda: fleet.database.rows(RUNS, "sorted"),
-            lambda rows: sum(row["status"] == "SUCCESS" for row in rows) >= 4,
-            what="first runs",
-        )
+        fleet.database.wait_for_note("in-between", "run")
+    # Theirs began, and hold the slot until ours are awake to take their share of the many that are left.
+    fleet.enqueue("awake", "queue_up", [({}, ["awake"])] * 2 * EACH_KIND)
+    fleet.open("awake", worker_concurrency=1)
+    fleet.wait_for_running("awake", 2 * EACH_KIND)
+    fleet.database.open_gate("awake")
+    fleet.database.open_gate("sorted")
     runs = fleet.finished("sorted")
     order = [(row["priority"], row["created_at"]) for row in runs]
     assert order == sorted(order)
-    assert [rank for rank, _ in order] == sorted(rank or 0 for rank in priorities)
+    assert [rank for rank, _ in order] == sorted(rank or 0 for rank in [*priorities, 1])
     assert {row["kind"] for row in runs} == {"ours", "theirs"}
     assert most_at_once(runs) == 1
 
@@ -225,15 +233,3 @@ def most_pending(database: Database, queue: str) -> Iterator[list[int]]:
     finally:
         over.set()
         thread.join()
-
-
-@contextmanager
-def stopped(processes: list[subprocess.Popen[str]]) -> Iterator[None]:
-    """Hold processes still while the block runs."""
-    for process in processes:
-        process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.send_signal(signal.SIGCONT)

@@ -57,7 +57,7 @@ class Typescript:
 def typescript(database: Database) -> Iterator[Typescript]:
     """A process with a worker and a client of the SDK for TypeScript."""
     with start_typescript(PROGRAMS / "typescript_party.js", env={"URL": database.url}) as process:
-        watchdog = threading.Timer(100, process.kill)  # a party that hangs ends, and with it what waits for its answer
+        watchdog = threading.Timer(400, process.kill)  # a party that hangs ends, and with it what waits for its answer
         watchdog.start()
         try:
             party = Typescript(process)

@@ -26,6 +26,7 @@ from dbos_operator.local.watching import follow_folder, follow_pod_files
 from dbos_operator.loop.desired import DesiredState
 from dbos_operator.resources.identity import ObjectKey, TargetRef
 from dbos_operator.resources.resource import Workload
+from support.waiting import eventually
 
 SCHEMAS = load_schemas()
 TARGET = TargetRef("default", "Deployment", "worker")
@@ -79,6 +80,14 @@ def deployment(replicas: int = 0, *, word: str = "a", kind: str = "Deployment") 
     }
 
 
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 class Screen(io.StringIO):
     """Keeps what was printed, and tells that something was."""
 
@@ -121,7 +130,7 @@ class World:
         await self.cluster.apply(load_manifests([self.folder], SCHEMAS))
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not condition():
                 self._news.clear()
                 await self._news.wait()
@@ -169,7 +178,7 @@ async def test_a_deployment_runs_as_many_processes_as_it_is_scaled_to(world: Wor
     names = await world.pod_names()
     assert len(set(names)) == 2
     assert all(name.startswith("worker-") and len(name) == len("worker-12345") for name in names)
-    assert f"| env {names[0]} {URL} a" in world.text.getvalue()
+    await world.until(lambda: f"| env {names[0]} {URL} a" in world.text.getvalue())
 
     await world.scale(0)
     await world.ready(0)
@@ -193,8 +202,8 @@ async def test_a_pod_is_described_by_a_file_whose_removal_replaces_it(world: Wor
     await world.ready(1)
 
     assert name not in await world.pod_names()
-    with pytest.raises(ProcessLookupError):
-        os.kill(facts["pid"], 0)
+    # Its process is killed at once, and gone when its end has been taken note of.
+    await asyncio.to_thread(eventually, lambda: runs(facts["pid"]), lambda found: not found, what="end of the process")
     following.cancel()
 
 
@@ -306,7 +315,7 @@ async def test_a_saved_file_is_applied_and_a_broken_one_keeps_the_old_state(worl
         follow_folder([world.folder], SCHEMAS, world.cluster, Output(world.text, now=lambda: datetime.now(UTC)))
     )
     # A watch says nothing about when it has begun, so the file is saved until it is seen.
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while "configured" not in world.text.getvalue():
             world.save(database(), deployment(word=str(asyncio.get_running_loop().time())))
             await asyncio.sleep(0.5)

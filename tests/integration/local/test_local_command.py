@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,11 +62,22 @@ spec:
 """
 
 
+def fill(folder: Path) -> Path:
+    (folder / "app.py").write_text(APP)
+    (folder / "app.yaml").write_text(MANIFESTS)
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "app.py").write_text(APP)
-    (tmp_path / "app.yaml").write_text(MANIFESTS)
-    return tmp_path
+    return fill(tmp_path)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the account of PostgreSQL may enter: root's own are closed by every pytest that starts."""
+    with tempfile.TemporaryDirectory(prefix="dbos-local-", ignore_cleanup_errors=True) as folder:
+        yield fill(Path(folder))
 
 
 @pytest.fixture
@@ -197,12 +209,13 @@ def test_a_second_supervisor_of_the_same_folder_is_refused(start: Start, folder:
     assert line == f"another dbos-operator local (process {first.process.pid}) already runs {folder}"
 
 
-def test_without_a_url_an_embedded_postgres_is_used_and_kept(start: Start, folder: Path) -> None:
-    first = start(folder, "--until-idle", "--tick", "200ms")
+@pytest.mark.timeout(300)
+def test_without_a_url_an_embedded_postgres_is_used_and_kept(open_folder: Path, start: Start) -> None:
+    first = start(open_folder, "--until-idle", "--tick", "200ms")
     assert first.wait() == 0, first.text
-    process = start(folder, "--tick", "200ms")
+    process = start(open_folder, "--tick", "200ms")
     process.wait_for(lambda line: line.endswith("DBOSQueue/orders | Ready"))
-    (url,) = json.loads((folder / ".dbos" / "databases.json").read_text()).values()
+    (url,) = json.loads((open_folder / ".dbos" / "databases.json").read_text()).values()
     enqueue(url, "order")
     process.wait_for(lambda line: "stopping" in line)
     assert statuses(url) == {"order": "SUCCESS"}

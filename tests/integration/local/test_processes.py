@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dbos_operator.local.processes import BackOff, Phase, PodProcess, ProcessSpec
+from support.waiting import eventually
 
 QUICK = BackOff(initial=timedelta(milliseconds=10))
 
@@ -29,7 +29,7 @@ class Pods:
         self.started: list[PodProcess] = []
         self._news = asyncio.Event()
 
-    def start(self, *argv: str, grace: float = 5.0, **env: str) -> PodProcess:
+    def start(self, *argv: str, grace: float = 60.0, **env: str) -> PodProcess:
         spec = ProcessSpec(
             name="pod",
             argv=argv,
@@ -42,11 +42,11 @@ class Pods:
         self.started.append(pod)
         return pod
 
-    def python(self, code: str, *, grace: float = 5.0) -> PodProcess:
+    def python(self, code: str, *, grace: float = 60.0) -> PodProcess:
         return self.start(sys.executable, "-u", "-c", textwrap.dedent(code), grace=grace)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not condition():
                 self._news.clear()
                 await self._news.wait()
@@ -65,10 +65,7 @@ async def pods(tmp_path: Path) -> AsyncIterator[Pods]:
 
 def wait_for_the_end_of(pid: int) -> None:
     """Return when a process that is no child of ours is gone; the kernel sends no signal for those."""
-    deadline = time.monotonic() + 10
-    while alive(pid):
-        assert time.monotonic() < deadline, f"process {pid} is still there"
-        time.sleep(0.01)
+    eventually(lambda: alive(pid), lambda found: not found, what=f"end of process {pid}")
 
 
 def alive(pid: int) -> bool:
@@ -76,8 +73,13 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    if not Path("/proc/self/stat").exists():
+        return True
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # it went while we looked
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 async def test_lines_of_both_streams_arrive_with_the_environment_and_folder_asked_for(pods: Pods) -> None:
@@ -152,7 +154,7 @@ async def test_a_stop_during_the_back_off_ends_the_pod(tmp_path: Path) -> None:
         spec, on_line=lambda _: None, on_change=changed.set, back_off=BackOff(initial=timedelta(minutes=1))
     )
     pod.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while pod.phase is not Phase.BACK_OFF:
             changed.clear()
             await changed.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,6 +11,7 @@ import pytest
 
 from dbos.store.dialects.postgres import PostgresConnection
 from dbos.store.operation import Statement
+from dbos_operator.observability.metrics import OperatorMetrics
 from dbos_operator.resources.identity import Kind
 from dbos_operator.settings import OperatorSettings
 from support.fake_cluster import FakeCluster
@@ -53,13 +53,26 @@ async def test_a_tick_without_changes_reads_three_times_and_writes_nothing(
         scaling = {"scaling": {**WORKER, "minReplicas": 2}} if number < 3 else {}
         cluster.apply(Kind.QUEUE, f"queue-{number}", {"concurrency": 3, **scaling})
         cluster.apply(Kind.SCHEDULE, f"schedule-{number}", {"workflowName": "w", "schedule": "@yearly"})
-    settings = OperatorSettings(tick=timedelta(milliseconds=100), coalesce=timedelta(0))
-    async with start(settings) as operator:
+    # What is done now and then, beside the ticks, is not done while this looks.
+    never = timedelta(hours=1)
+    settings = OperatorSettings(
+        tick=timedelta(milliseconds=100),
+        coalesce=timedelta(0),
+        sample=never,
+        telemetry=never,
+        happenings=never,
+        secret_refresh=never,
+    )
+    metrics = OperatorMetrics()
+    sampled = ("dbos_operator_workflows_completed_total", {"database": "team/default", "queue": "", "status": "ERROR"})
+    async with start(settings, metrics) as operator:
         for number in range(20):
             await cluster.until(lambda n=number: cluster.condition(Kind.QUEUE, f"queue-{n}")[0] == "True")
             await cluster.until(lambda n=number: cluster.condition(Kind.SCHEDULE, f"schedule-{n}")[0] == "True")
         await cluster.until(lambda: operator.activity().settled)
-        await asyncio.sleep(0.5)
+        await cluster.until(lambda: metrics.registry.get_sample_value(*sampled) is not None, what="first sample")
+        statements.clear()
+        await cluster.until(lambda: statements["observe_running"] >= 5)
         statements.clear()
         cluster.calls.clear()
         before = versions(sql)

@@ -105,7 +105,9 @@ def test_what_runs_of_other_versions_counts_towards_a_global_limit(application: 
         first = queue.enqueue(wait)
     eventually(lambda: first.get_status().status, lambda status: status == "PENDING")
     sql.execute("UPDATE dbos.workflow_status SET application_version = 'v0' WHERE workflow_uuid = 'older'")
-    second, third = queue.enqueue(wait), queue.enqueue(wait)
+    second = queue.enqueue(wait)
+    with SetEnqueueOptions(priority=1):  # behind the second, also when both came in the same millisecond
+        third = queue.enqueue(wait)
     eventually(lambda: second.get_status().status, lambda status: status == "PENDING")
     assert [handle.get_status().status for handle in (second, third)] == ["PENDING", "ENQUEUED"]
     released.set()

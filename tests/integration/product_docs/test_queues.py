@@ -94,9 +94,8 @@ def test_a_workflow_enqueues_tasks_and_waits_for_all(blocks: Blocks, application
 
     assert handle.get_result() == [None] * 3
     children = DBOS.list_workflows(parent_workflow_id=handle.workflow_id)
-    assert [(child.queue_name, child.input) for child in children] == [
-        ("example_queue", {"args": (task,), "kwargs": {}}) for task in "abc"
-    ]
+    assert {child.queue_name for child in children} == {"example_queue"}
+    assert sorted(child.input["args"] for child in children) == [(task,) for task in "abc"]  # type: ignore[index]
 
 
 def test_another_application_enqueues(blocks: Blocks, application: DBOS) -> None:
@@ -119,7 +118,7 @@ def test_events_are_processed_one_by_one_in_their_order(blocks: Blocks, applicat
     for run in DBOS.list_workflows():
         DBOS.retrieve_workflow(run.workflow_id).get_result()
 
-    runs = sorted(DBOS.list_workflows(), key=lambda run: run.dequeued_at or 0)
+    runs = sorted(DBOS.list_workflows(), key=lambda run: (run.dequeued_at or 0, run.completed_at or 0))
     assert [run.input["args"] for run in runs] == [(event,) for event in "abcd"]  # type: ignore[index]
     times = [time for run in runs for time in (run.dequeued_at, run.completed_at)]
     assert times == sorted(times)  # type: ignore[type-var]
@@ -145,18 +144,18 @@ def test_each_user_has_a_lane_of_one_task(blocks: Blocks, application: DBOS, sql
         DBOS.retrieve_workflow(run.workflow_id).get_result()
 
     assert limits_of(sql, "partitioned_queue") == {"partition_concurrency": 1}
-    assert [(run.queue_partition_key, run.input["args"]) for run in DBOS.list_workflows()] == [  # type: ignore[index]
+    assert sorted((run.queue_partition_key, run.input["args"]) for run in DBOS.list_workflows()) == [  # type: ignore[index]
         ("ada", ("1",)),
-        ("bob", ("2",)),
         ("ada", ("3",)),
+        ("bob", ("2",)),
     ]
     first, second = sorted((run for run in DBOS.list_workflows() if run.queue_partition_key == "ada"), key=began)
     assert first.completed_at is not None
-    assert first.completed_at <= began(second)
+    assert first.completed_at <= began(second)[0]
 
 
-def began(run: Any) -> int:
-    return int(run.dequeued_at)
+def began(run: Any) -> tuple[int, int]:
+    return int(run.dequeued_at), int(run.completed_at)
 
 
 @pytest.fixture
@@ -218,7 +217,7 @@ def test_priorities_are_those_of_their_blocks(block: str, blocks: Blocks, applic
     blocks.run(block, **given)
 
     runs = DBOS.list_workflows()
-    assert [(DBOS.retrieve_workflow(run.workflow_id).get_result(), run.priority) for run in runs] == [
+    assert sorted((DBOS.retrieve_workflow(run.workflow_id).get_result(), run.priority) for run in runs) == [
         ("a", 10),
         ("b", 10),
         ("first", 1),

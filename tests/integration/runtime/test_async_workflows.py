@@ -161,7 +161,7 @@ async def test_a_started_workflow_ends_even_when_nobody_keeps_its_handle(launch:
     assert future is not None, "the running workflow was collected as garbage"
     future.set_result(None)
     handle = await DBOS.retrieve_workflow_async(workflow_id)
-    await asyncio.wait_for(handle.get_result(), 10)
+    await asyncio.wait_for(handle.get_result(), 60)
 
 
 def test_a_coroutine_workflow_without_a_loop_runs_on_the_engines(launch: Launch) -> None:
@@ -189,7 +189,7 @@ def test_hundreds_of_waiting_coroutines_run_at_once(launch: Launch) -> None:
 
     launch()
     handles = [queue.enqueue(work) for _ in range(300)]
-    for loop, go in [begun.get(timeout=20) for _ in handles]:
+    for loop, go in [begun.get(timeout=60) for _ in handles]:
         loop.call_soon_threadsafe(go.set)
     for handle in handles:
         handle.get_result()
@@ -206,7 +206,7 @@ async def test_a_cancelled_error_of_the_workflows_own_making_ends_it_visibly(lau
     launch()
     handle = await DBOS.start_workflow_async(work)
     with pytest.raises(Exception, match="CancelledError"):
-        await asyncio.wait_for(handle.get_result(), 10)
+        await asyncio.wait_for(handle.get_result(), 60)
     assert (await handle.get_status()).status == "ERROR"
 
 

@@ -47,8 +47,8 @@ def run(database_url: str) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def work(launch: Launch) -> None:
-    """A workflow that succeeded, one that failed, and one that waits."""
+def work(launch: Launch, sql: Bystander) -> None:
+    """A workflow that succeeded, one that failed, and one that waits, each of a later millisecond."""
 
     @DBOS.step(name="double")
     def double(number: int) -> int:
@@ -74,6 +74,11 @@ def work(launch: Launch) -> None:
         failing()
     with SetWorkflowID("three"):
         DBOS.enqueue_workflow("nobody", doubling, 4)
+    for later, workflow_id in enumerate(("one", "two", "three")):
+        sql.execute(
+            "UPDATE dbos.workflow_status SET created_at = created_at + %s WHERE workflow_uuid = %s",
+            [later, workflow_id],
+        )
     DBOS.create_schedule(schedule_name="nightly", workflow_fn=nightly, schedule="0 3 * * *")
 
 
@@ -266,7 +271,7 @@ def test_an_application_is_begun_and_started(run: Callable[..., Result], databas
         env={**os.environ, "DBOS_SYSTEM_DATABASE_URL": database_url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert started.returncode == 0, started.stderr
@@ -277,7 +282,7 @@ def test_an_application_is_begun_and_started(run: Callable[..., Result], databas
 def test_start_ends_as_its_command_does_and_hands_on_signals(run: Callable[..., Result]) -> None:
     assert run("start").exit_code == 1
     Path("dbos-config.yaml").write_text("runtimeConfig: {start: [echo first, exit 3, echo never]}\n")
-    failed = subprocess.run([str(dbos_command()), "start"], capture_output=True, text=True, timeout=60, check=False)
+    failed = subprocess.run([str(dbos_command()), "start"], capture_output=True, text=True, timeout=100, check=False)
     assert failed.returncode == 3
     assert "never" not in failed.stdout.replace("Executing: echo never", "")
     Path("dbos-config.yaml").write_text("runtimeConfig: {start: ['echo ready; sleep 100']}\n")
@@ -286,7 +291,7 @@ def test_start_ends_as_its_command_does_and_hands_on_signals(run: Callable[..., 
         while "ready\n" not in iter(process.stdout.readline, ""):
             pass
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        assert process.wait(60) == 128 + signal.SIGTERM
 
 
 @pytest.mark.postgresql_only

@@ -116,7 +116,7 @@ def test_a_transaction_is_a_step_and_its_checkpoint_goes_when_the_workflow_ends(
     (step,) = DBOS.list_workflow_steps("w1")
     assert (step["function_id"], step["function_name"], step["output"]) == (1, "open_account", "ada: 1200")
     assert [(row["workflow_id"], row["step_id"], row["serialization"]) for row in seen] == [("w1", 1, "py_pickle")]
-    assert janitor.settle(10)
+    assert janitor.settle(30)
     assert _checkpoints(user) == []
     assert _accounts(user) == {"ada": 1200}
 
@@ -160,7 +160,7 @@ def test_a_lost_step_row_is_written_from_the_checkpoint_without_a_call(
 def test_a_rewound_workflow_does_not_find_its_former_checkpoints(site: Site, launch: Launch, user: Bystander) -> None:
     launch()
     site.run("w1", "ada", 1200)
-    assert janitor.settle(10)
+    assert janitor.settle(30)
     user.execute("DELETE FROM accounts")
     user.execute(
         "INSERT INTO dbos.datasource_outputs (workflow_id, step_id, output, serialization) VALUES (%s, %s, %s, %s)",

@@ -100,15 +100,24 @@ def test_the_timeout_of_the_first_call_bounds_the_wait(
     launch: Launch, debounce: Debounce, process: Any, sql: Bystander
 ) -> None:
     launch()
-    debouncer = Debouncer.create(process, debounce_timeout_sec=1.0)
-    started = time.monotonic()
+    debouncer = Debouncer.create(process, debounce_timeout_sec=300.0)
+    before = int(time.time() * 1000)
     workflow_id = debounce(debouncer, "k", LONG, 1)
+    after = int(time.time() * 1000)
     row = _row(sql, workflow_id)
+    assert before + 300_000 <= row["debounce_deadline_epoch_ms"] <= after + 300_000
     assert row["delay_until_epoch_ms"] == row["debounce_deadline_epoch_ms"]
+    earlier = (
+        "UPDATE dbos.workflow_status SET debounce_deadline_epoch_ms = debounce_deadline_epoch_ms - %s"
+        " WHERE workflow_uuid = %s"
+    )
+    sql.execute(earlier, [200_000, workflow_id])
     assert debounce(debouncer, "k", LONG, 2) == workflow_id
-    assert _row(sql, workflow_id)["delay_until_epoch_ms"] == row["debounce_deadline_epoch_ms"]
-    assert DBOS.get_result(workflow_id) == [2, None]
-    assert time.monotonic() - started > 0.9
+    again = _row(sql, workflow_id)
+    assert (again["status"], again["delay_until_epoch_ms"]) == ("DELAYED", row["delay_until_epoch_ms"] - 200_000)
+    sql.execute(earlier, [150_000, workflow_id])  # now it has passed
+    assert debounce(debouncer, "k", LONG, 3) == workflow_id
+    assert DBOS.get_result(workflow_id) == [3, None]
 
 
 def test_a_debouncer_of_a_queue_runs_there(launch: Launch, debounce: Debounce, process: Any, sql: Bystander) -> None:

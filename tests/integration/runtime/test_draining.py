@@ -106,7 +106,7 @@ def test_a_worker_ends_when_no_work_is_left(
         env={"DBOS_SYSTEM_DATABASE_URL": database_url, "PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 

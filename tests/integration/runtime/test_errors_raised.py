@@ -41,7 +41,7 @@ class Scene:
         @DBOS.workflow(name="work")
         def work() -> None:
             begun.set()
-            assert done.wait(30)
+            assert done.wait(60)
             try:
                 body()
             except BaseException as raised:

@@ -10,7 +10,7 @@ import pytest
 from support.bystander import Bystander, bystander
 from support.worker_process import WorkerProcess
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.timeout(300)]  # two processes in a row
 
 COMMON = """
 import asyncio, os, signal
@@ -80,12 +80,12 @@ def test_the_change_is_made_once(
     text, environment = COMMON + PROGRAMS[program] + START, {"SYSTEM_URL": database_url, "USER_URL": user_url}
 
     with WorkerProcess(tmp_path, text, environment={**environment, "KILLED": moment}, as_script=True) as killed:
-        assert killed.ended() == -signal.SIGKILL, killed.said
+        assert killed.ended(within=60) == -signal.SIGKILL, killed.said
     assert sql.execute("SELECT 1 AS one FROM dbos.operation_outputs").fetchall() == []
     assert _bookings(user_url) == (1 if moment == "after_commit" else 0)
 
     with WorkerProcess(tmp_path, text, environment=environment, as_script=True) as successor:
-        successor.wait_for("result: booked")
+        successor.wait_for("result: booked", within=60)
         assert successor.ended() == 0, successor.said
     assert _bookings(user_url) == 1
     rows = sql.execute("SELECT workflow_uuid, function_id FROM dbos.operation_outputs").fetchall()

@@ -18,6 +18,7 @@ from dbos.api.runtime import process
 from dbos.engine.engine import Engine
 from dbos.error import DBOSException, DBOSInitializationError
 from integration.runtime.conftest import Launch
+from support.waiting import eventually
 
 
 def test_nothing_works_before_the_configuration_and_the_error_says_so() -> None:
@@ -91,12 +92,12 @@ def test_destroy_ends_every_thread(launch: Launch) -> None:
 
     launch(metrics_port=0, metrics_host="127.0.0.1")
     DBOS.start_workflow(work).get_result()
-    started = set(threading.enumerate()) - before
     DBOS.destroy()
-    for thread in started:
-        if not thread.name.startswith("dbos-worker"):  # they end by themselves when nothing is left
-            thread.join(5)
-    assert [thread.name for thread in set(threading.enumerate()) - before if thread.name != "dbos-relief"] == []
+    eventually(
+        lambda: [thread.name for thread in set(threading.enumerate()) - before],
+        lambda names: not names,
+        what="end of every thread",
+    )
 
 
 def test_destroy_waits_for_running_workflows_as_long_as_it_is_told(
@@ -111,14 +112,14 @@ def test_destroy_waits_for_running_workflows_as_long_as_it_is_told(
     @DBOS.workflow()
     def work() -> int:
         begun.set()
-        go.wait(10)
+        assert go.wait(60)
         return last()
 
     launch()
     handle = DBOS.start_workflow(work)
-    begun.wait(10)
+    assert begun.wait(30)
     threading.Timer(0.2, go.set).start()
-    DBOS.destroy(workflow_completion_timeout_sec=10)
+    DBOS.destroy(workflow_completion_timeout_sec=60)
     row = sql.execute("SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %s", [handle.workflow_id])
     assert row.fetchone() == {"status": "SUCCESS"}
 
@@ -127,7 +128,7 @@ def test_what_outlasts_destroy_stops_at_its_next_step_and_is_recovered_by_the_ne
     launch: Launch, sql: psycopg.Connection[Any]
 ) -> None:
     begun, go, caught = threading.Event(), threading.Event(), []
-    runs = []
+    runs: list[threading.Thread] = []
 
     @DBOS.step()
     def first() -> None: ...
@@ -137,11 +138,11 @@ def test_what_outlasts_destroy_stops_at_its_next_step_and_is_recovered_by_the_ne
 
     @DBOS.workflow()
     def work() -> str:
-        runs.append(1)
+        runs.append(threading.current_thread())
         first()
         begun.set()
         if len(runs) == 1:
-            go.wait(10)
+            assert go.wait(60)
         try:
             second()
         except Exception as error:  # noqa: BLE001 -- a workflow that handles everything
@@ -150,11 +151,11 @@ def test_what_outlasts_destroy_stops_at_its_next_step_and_is_recovered_by_the_ne
 
     launch()
     handle = DBOS.start_workflow(work)
-    begun.wait(10)
-    worker = next(thread for thread in threading.enumerate() if thread.name.startswith("dbos-worker"))
+    assert begun.wait(30)
     DBOS.destroy()
     go.set()
-    worker.join(10)
+    runs[0].join(30)
+    assert not runs[0].is_alive()
     row = sql.execute("SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %s", [handle.workflow_id])
     assert row.fetchone() == {"status": "PENDING"}
     assert caught == [], "user code must not take the end of the process for a failed step"
@@ -372,7 +373,7 @@ def test_what_begins_while_the_launch_goes_on_finds_its_engine(
 
     def slow_start(engine: Engine) -> None:
         start(engine)
-        assert done.wait(10)
+        assert done.wait(60)
 
     monkeypatch.setattr(Engine, "start", slow_start)
     handle = client.enqueue({"workflow_name": "work", "queue_name": "work"})
@@ -387,13 +388,13 @@ def test_what_has_not_begun_at_destroy_never_begins(launch: Launch, sql: psycopg
     def work(number: int) -> int:
         ran.append(number)
         begun.set()
-        go.wait(10)
+        assert go.wait(60)
         return number
 
     launch(max_executor_threads=1)
     first = DBOS.start_workflow(work, 1)
     second = DBOS.start_workflow(work, 2)
-    assert begun.wait(10)
+    assert begun.wait(30)
     DBOS.destroy()
     with pytest.raises(RuntimeError, match="system database is closed"):
         second.get_result()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import socket
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dbos import DBOSClient
 from support.bystander import bystander
+from support.ports import free_port
 from support.waiting import eventually
 from support.worker_process import WorkerProcess
 
@@ -25,21 +25,6 @@ DBOS(config={"name": "orders", "log_level": "INFO", "executor_id": "pod-1"})
 Queue("work")
 """
 OWN = re.compile(r"Metrics are served on 127\.0\.0\.1:(\d+)")
-
-
-def _free_ports(count: int) -> int:
-    """The first of some ports in a row that nobody has."""
-    while True:
-        with ExitStack() as stack:
-            first = stack.enter_context(closing(socket.socket()))
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                for offset in range(1, count):
-                    stack.enter_context(closing(socket.socket())).bind(("127.0.0.1", port + offset))
-            except OSError:
-                continue
-            return int(port)
 
 
 def _depths(port: int) -> dict[tuple[str, ...], float]:
@@ -57,7 +42,7 @@ def _depths(port: int) -> dict[tuple[str, ...], float]:
 @pytest.fixture
 def pod(tmp_path: Path, database_url: str) -> Iterator[list[tuple[WorkerProcess, int]]]:
     """Two processes with one configuration, and where each serves its metrics."""
-    first = _free_ports(4)
+    first = free_port(4)
     environment = {
         "DBOS_SYSTEM_DATABASE_URL": database_url,
         "DBOS_METRICS_PORT": f"{first}-{first + 3}",

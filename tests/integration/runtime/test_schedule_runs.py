@@ -204,16 +204,22 @@ def test_a_trigger_runs_a_paused_schedule_now(launch: Launch, sql: Bystander, re
 
 
 def test_a_schedule_fires_on_time_each_time_once(launch: Launch, sql: Bystander, report: Any) -> None:
+    def last_three() -> list[dict[str, Any]]:
+        return _runs(sql)[-3:]
+
+    def gaps(rows: list[dict[str, Any]]) -> list[timedelta]:
+        return [later - earlier for earlier, later in pairwise(_moments(rows, "often"))]
+
     launch()
     DBOS.create_schedule(schedule_name="often", workflow_fn=report, schedule=EVERY_SECOND, context={"a": 1})
-    runs = eventually(lambda: _runs(sql), lambda rows: len(rows) >= 3, what="three runs")
+    # A process that had no time for two seconds leaves out what was due meanwhile.
+    runs = eventually(last_three, lambda rows: gaps(rows) == [timedelta(seconds=1)] * 2, what="three in a row")
     DBOS.pause_schedule("often")
-    moments = _moments(runs[:3], "often")
-    assert [later - earlier for earlier, later in pairwise(moments)] == [timedelta(seconds=1)] * 2
+    moments = _moments(runs, "often")
     assert DBOS.get_result(runs[0]["workflow_uuid"]) == [moments[0].isoformat(), {"a": 1}]
-    assert all(
-        abs(row["created_at"] - moment.timestamp() * 1000) < 900 for row, moment in zip(runs, moments, strict=False)
-    )
+    late_ms = [row["created_at"] - moment.timestamp() * 1000 for row, moment in zip(runs, moments, strict=True)]
+    assert -900 < min(late_ms) < 900
+    assert max(late_ms) < 10_000
     [row] = _rows(sql)
     assert datetime.fromisoformat(row["last_fired_at"]) >= moments[-1]
 
@@ -225,13 +231,17 @@ def test_a_pause_holds_at_once_and_a_resumed_schedule_goes_on_from_now(
     DBOS.create_schedule(schedule_name="often", workflow_fn=report, schedule=EVERY_SECOND, automatic_backfill=True)
     eventually(lambda: _runs(sql), bool, what="a run")
     DBOS.pause_schedule("often")
-    paused = _runs(sql)
+    paused = datetime.now(UTC)
     time.sleep(2.2)
-    assert len(_runs(sql)) == len(paused)
-    DBOS.resume_schedule("often")
+
+    def since_the_pause() -> list[datetime]:
+        return [moment for moment in _moments(_runs(sql), "often") if moment > paused]
+
+    assert since_the_pause() == []
     resumed = datetime.now(UTC)
-    runs = eventually(lambda: _runs(sql), lambda rows: len(rows) > len(paused), what="a run after the pause")
-    assert _moments(runs, "often")[len(paused)] > resumed - timedelta(seconds=1)
+    DBOS.resume_schedule("often")
+    moments = eventually(since_the_pause, bool, what="a run after the pause")
+    assert moments[0] > resumed - timedelta(seconds=1)
 
 
 def test_a_deleted_schedule_fires_no_more(launch: Launch, sql: Bystander, report: Any) -> None:
@@ -239,15 +249,15 @@ def test_a_deleted_schedule_fires_no_more(launch: Launch, sql: Bystander, report
     DBOS.create_schedule(schedule_name="often", workflow_fn=report, schedule=EVERY_SECOND)
     eventually(lambda: _runs(sql), bool, what="a run")
     DBOS.delete_schedule("often")
-    left = len(_runs(sql))
+    deleted = datetime.now(UTC)
     time.sleep(1.5)
-    assert len(_runs(sql)) == left
+    assert [moment for moment in _moments(_runs(sql), "often") if moment > deleted] == []
 
 
 def test_a_client_s_schedule_is_fired_soon(launch: Launch, sql: Bystander, report: Any, client: DBOSClient) -> None:
     launch()
     client.create_schedule(schedule_name="theirs", workflow_name="report", schedule=EVERY_SECOND)
-    runs = eventually(lambda: _runs(sql), bool, what="a run", within=10)
+    runs = eventually(lambda: _runs(sql), bool, what="a run", within=20)  # the next reading is due after 30
     assert runs[0]["schedule_name"] == "theirs"
 
 
@@ -257,7 +267,7 @@ def test_what_another_sdk_changed_is_seen_although_nothing_announces_it(
     launch(scheduler_polling_interval_sec=3600)
     DBOS.create_schedule(schedule_name="changed", workflow_fn=report, schedule="0 0 1 1 *")
     sql.execute("UPDATE dbos.workflow_schedules SET schedule = %s", [EVERY_SECOND])
-    eventually(lambda: _runs(sql), bool, what="a run", within=10)
+    eventually(lambda: _runs(sql), bool, what="a run")
 
 
 def test_a_launch_makes_up_for_missed_runs_where_that_is_asked_for(
@@ -310,10 +320,11 @@ def test_declared_workflows_run_at_their_times_sync_and_async(launch: Launch, sq
     for times in seen.values():
         for scheduled, actual in times:
             assert scheduled.microsecond == 0
-            assert scheduled <= actual < scheduled + timedelta(seconds=1)
+            assert scheduled <= actual < scheduled + timedelta(seconds=10)
             assert scheduled.tzinfo is UTC
-    row = next(row for row in _runs(sql) if row["name"] == "plain")
-    assert row["workflow_uuid"] == f"sched-plain-{min(seen['plain'])[0].isoformat()}"
+        assert min(actual - scheduled for scheduled, actual in times) < timedelta(seconds=1)
+    fired = f"sched-plain-{min(seen['plain'])[0].isoformat()}"
+    [row] = [row for row in _runs(sql) if row["workflow_uuid"] == fired]
     wanted = {"queue_name": "_dbos_internal_queue", "application_version": "v1", "schedule_name": None}
     assert {name: row[name] for name in wanted} == wanted
     assert _rows(sql) == []

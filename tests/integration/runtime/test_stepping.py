@@ -273,26 +273,32 @@ def test_a_patch_is_for_workflows(launch: Launch) -> None:
 
 
 async def test_asyncio_wait_finds_the_same_done_in_a_replay(launch: Launch) -> None:
-    order: list[int] = []
-    slow_first = False
+    replayed = False
+    looked, passed = asyncio.Event(), asyncio.Event()
 
     @DBOS.step(name="tick")
     async def tick(number: int) -> int:
-        await asyncio.sleep(0.2 if (number == 1) == slow_first else 0.01)
-        order.append(number)
+        if replayed and number == 1:
+            await passed.wait()
+            await asyncio.sleep(0.1)
+        elif replayed:
+            passed.set()
+        elif number == 2:
+            await looked.wait()
         return number
 
     @DBOS.workflow(name="work")
     async def work() -> list[int]:
         done, pending = await DBOS.asyncio_wait([tick(1), tick(2)], return_when=asyncio.FIRST_COMPLETED)
         first = [task.result() for task in done]
+        looked.set()
         await asyncio.gather(*pending)
         return first
 
     launch()
     with SetWorkflowID("w"):
         assert await work() == [1]
-    slow_first = True
+    replayed = True
     rewound = await DBOS.fork_workflow_async("w", 2)
     assert await rewound.get_result() == [1]
     steps = await DBOS.list_workflow_steps_async("w")

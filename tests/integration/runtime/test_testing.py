@@ -18,6 +18,7 @@ from dbos.error import DBOSAwaitedWorkflowCancelledError, DBOSException
 from dbos.testing import Environment, PostgresDatabases, launched
 from support.bystander import bystander
 from support.postgres import PostgresServer
+from support.waiting import eventually
 
 pytestmark = pytest.mark.both_databases
 
@@ -192,7 +193,7 @@ def test_a_test_that_fails_leaves_nothing_behind(database_url: str) -> None:
     before = set(threading.enumerate())
     with pytest.raises(RuntimeError, match="the test fails"):
         fail()
-    assert [thread for thread in threading.enumerate() if thread not in before] == []
+    eventually(lambda: set(threading.enumerate()) - before, lambda left: left == set(), what="end of its threads")
     assert process.application is None
     with launched(database_url=database_url) as again:  # what was decorated is still registered
         assert again.result(DBOS.start_workflow(_after(sleeper))) == "slept"

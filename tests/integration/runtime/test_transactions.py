@@ -84,7 +84,7 @@ def test_in_a_workflow_they_are_steps(launched: Program, user: Bystander) -> Non
         (1, "insert", None),
         (2, "read", 1200),
     ]
-    assert janitor.settle(10)
+    assert janitor.settle(60)
     assert user.execute("SELECT * FROM dbos.transaction_outputs").fetchall() == []
 
 
@@ -140,7 +140,7 @@ def test_a_recorded_checkpoint_stands_in_for_a_step_row_that_was_lost(
 ) -> None:
     with SetWorkflowID("w1"):
         launched.both("ada", 5)
-    assert janitor.settle(10)
+    assert janitor.settle(60)
     output = sql.execute("SELECT output FROM dbos.operation_outputs WHERE function_id = 2").fetchone()
     assert output is not None
     user.execute(

@@ -77,14 +77,15 @@ def _row(url: str, workflow_id: str) -> tuple[Any, ...]:
 def test_on_sigterm_running_work_finishes_with_all_its_steps_and_the_rest_goes_back(
     tmp_path: Path, database_url: str, environment: dict[str, str]
 ) -> None:
+    environment["DBOS_SHUTDOWN_GRACE_SEC"] = "90"
     with WorkerProcess(tmp_path, APPLICATION, environment=environment) as worker:
         for number in range(5):
             _enqueue(database_url, "two_steps", f"run-{number}", f"run-{number}")
         worker.wait_for("first")
         worker.wait_for("first")
-        eventually(lambda: _row(database_url, "run-4")[0], lambda status: status == "PENDING", within=10)
+        eventually(lambda: _row(database_url, "run-4")[0], lambda status: status == "PENDING")
         worker.signal(signal.SIGTERM)
-        eventually(lambda: _row(database_url, "run-4")[0], lambda status: status == "ENQUEUED", within=10)
+        eventually(lambda: _row(database_url, "run-4")[0], lambda status: status == "ENQUEUED")
         (tmp_path / "go").touch()
         assert worker.ended() == 0, worker.said
     for number in range(2):
@@ -101,7 +102,7 @@ def test_work_that_outlasts_the_grace_period_is_left_to_a_recovery(
         _enqueue(database_url, "endless", "run")
         worker.wait_for("endless")
         worker.signal(signal.SIGTERM)
-        assert worker.ended(within=10) == 0, worker.said
+        assert worker.ended() == 0, worker.said
     assert _row(database_url, "run")[0] == "PENDING"
 
 
@@ -113,18 +114,19 @@ def test_a_coroutine_that_blocks_its_loop_cannot_hold_the_process(
         _enqueue(database_url, "deaf", "run")
         worker.wait_for("deaf")
         worker.signal(signal.SIGTERM)
-        assert worker.ended(within=15) == 0, worker.said
+        assert worker.ended() == 0, worker.said
     assert _row(database_url, "run")[0] == "PENDING"
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, database_url: str, environment: dict[str, str]) -> None:
+    environment["DBOS_SHUTDOWN_GRACE_SEC"] = "600"
     with WorkerProcess(tmp_path, APPLICATION, environment=environment) as worker:
         _enqueue(database_url, "endless", "run")
         worker.wait_for("endless")
         worker.signal(signal.SIGTERM)
         worker.wait_for("Stopping")
         worker.signal(signal.SIGTERM)
-        assert worker.ended(within=5) == 128 + signal.SIGTERM
+        assert worker.ended() == 128 + signal.SIGTERM
 
 
 def test_a_database_that_is_gone_does_not_hold_the_process_beyond_its_grace(
@@ -138,9 +140,9 @@ def test_a_database_that_is_gone_does_not_hold_the_process_beyond_its_grace(
             for number in range(4):
                 _enqueue(url, "two_steps", f"run-{number}", "x")
             worker.wait_for("first")
-            eventually(lambda: _row(url, "run-3")[0], lambda status: status == "PENDING", within=10)
+            eventually(lambda: _row(url, "run-3")[0], lambda status: status == "PENDING")
             server.stop()
             worker.signal(signal.SIGTERM)
-            assert worker.ended(within=15) == 0, worker.said
+            assert worker.ended() == 0, worker.said
         server.start()
         assert [_row(url, f"run-{number}")[0] for number in range(4)] == ["PENDING"] * 4

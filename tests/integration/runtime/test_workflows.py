@@ -73,7 +73,7 @@ def test_a_started_workflow_runs_in_the_background(launch: Launch) -> None:
 
     @DBOS.workflow()
     def wait() -> str:
-        go.wait(10)
+        go.wait(60)
         return threading.current_thread().name
 
     launch()
@@ -107,7 +107,7 @@ def test_concurrent_starts_with_one_id_run_it_once(launch: Launch) -> None:
         return number
 
     def start(number: int) -> int:
-        barrier.wait(10)
+        barrier.wait(60)
         with SetWorkflowID("same"):
             return DBOS.start_workflow(once, number).get_result()
 
@@ -291,7 +291,7 @@ def test_a_cancelled_workflow_stops_at_its_next_step_and_records_nothing(launch:
         after.append(name)
         if name == "first":
             inside.set()
-            go.wait(10)
+            go.wait(60)
 
     @DBOS.workflow()
     def work() -> str:
@@ -304,7 +304,7 @@ def test_a_cancelled_workflow_stops_at_its_next_step_and_records_nothing(launch:
 
     launch()
     handle = DBOS.start_workflow(work)
-    inside.wait(10)
+    assert inside.wait(30)
     sql.execute("UPDATE dbos.workflow_status SET status = 'CANCELLED', owner_xid = NULL, completed_at = 1")
     go.set()
     with pytest.raises(DBOSAwaitedWorkflowCancelledError):
@@ -327,13 +327,13 @@ def test_an_execution_that_lost_its_workflow_gives_the_outcome_of_the_new_owner(
         mine = len(runs)
         if mine == 1:
             inside.set()
-            go.wait(10)
+            go.wait(60)
         step()
         return mine
 
     launch()
     handle = DBOS.start_workflow(work)
-    inside.wait(10)
+    assert inside.wait(30)
     sql.execute(
         "UPDATE dbos.workflow_status SET status = 'ENQUEUED', owner_xid = NULL, queue_name = '_dbos_internal_queue'"
     )
@@ -356,7 +356,7 @@ def test_retrieving_what_does_not_exist(launch: Launch, sql: Sql) -> None:
         result = pool.submit(handle.get_result)
         with SetWorkflowID("late-id"):
             DBOS.start_workflow(late)
-        assert result.result(10) == "here"
+        assert result.result(30) == "here"
 
 
 @pytest.mark.parametrize("how", ["called", "started", "enqueued"])
@@ -454,12 +454,12 @@ def test_a_cancelled_parent_starts_no_child(launch: Launch, sql: Sql) -> None:
     @DBOS.workflow()
     def parent() -> None:
         inside.set()
-        go.wait(10)
+        go.wait(60)
         child()
 
     launch()
     handle = DBOS.start_workflow(parent)
-    inside.wait(10)
+    assert inside.wait(30)
     sql.execute("UPDATE dbos.workflow_status SET status = 'CANCELLED', owner_xid = NULL, completed_at = 1")
     go.set()
     with pytest.raises(DBOSAwaitedWorkflowCancelledError):

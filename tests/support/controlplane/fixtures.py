@@ -11,6 +11,7 @@ from typing import Protocol
 import pytest
 
 from support.controlplane.fetch import find_binaries
+from support.controlplane.kinds import wait_for_kinds
 from support.controlplane.plane import ControlPlane
 from support.controlplane.session import fetch_for
 from support.controlplane.starting import TOOLS, a_control_plane
@@ -48,7 +49,7 @@ def control_plane(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPath
 def crds(control_plane: ControlPlane) -> Path:
     """The folder of the three kinds, which the API server serves when this returns."""
     control_plane.kubectl("apply", "--filename", str(_CRDS))
-    control_plane.kubectl("wait", "--for=condition=Established", "--filename", str(_CRDS), "--timeout=30s")
+    wait_for_kinds(control_plane.kubectl)
     return _CRDS
 
 

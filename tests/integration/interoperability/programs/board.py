@@ -13,7 +13,7 @@ KIND = os.environ.get("KIND", "")
 """Which runtime this process has: ours or theirs."""
 
 _local = threading.local()
-_DEADLINE_SECONDS = 30.0
+_DEADLINE_SECONDS = 100.0
 _LOOK_SECONDS = 0.02
 
 

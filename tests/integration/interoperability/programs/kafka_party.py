@@ -49,7 +49,7 @@ def on_own_queue(message):
 
 DBOS.launch()
 DBOS.register_queue("mine")
-until = time.time() + 60
+until = time.time() + 150
 while len(DBOS.list_workflows(status="SUCCESS", load_input=False, load_output=False)) < COUNT and time.time() < until:
     time.sleep(0.1)
 sys.stdin.read()  # until the test has seen what it waits for

@@ -88,12 +88,13 @@ def test_news_of_any_of_its_keys_end_a_pause(services: Any) -> None:
 
 def test_a_pause_lasts_no_longer_than_its_moment_or_its_bound(services: Any) -> None:
     with pausing(services, None, "key") as pause:
+        began = time.time()
         seconds = [
             next(pause.until(moment, **bound)).seconds  # type: ignore[union-attr]
-            for moment, bound in ((None, {}), (time.time() + 10**6, {}), (time.time() + 5, {}), (None, {"at_most": 2}))
+            for moment, bound in ((None, {}), (time.time() + 10**6, {}), (began + 5, {}), (None, {"at_most": 2}))
         ]
         assert seconds[:2] == [LONGEST_SECONDS] * 2
-        assert seconds[2] == pytest.approx(5, abs=1)  # type: ignore[comparison-overlap]
+        assert 5 - (time.time() - began) - 0.1 <= seconds[2] <= 5.1
         assert seconds[3] == 2
         assert list(pause.until(time.time() - 1)) == []
 
@@ -129,8 +130,7 @@ def test_all_that_wait_are_looked_after_together(services: Any, owners: Owners) 
     with ExitStack() as stack:
         for name in owners.rows:
             stack.enter_context(pausing(services, an_execution(name), "key"))
-        eventually(lambda: owners.asked, bool)
-        assert owners.asked[0] == sorted(owners.rows)
+        eventually(lambda: owners.asked, lambda asked: sorted(owners.rows) in asked)
 
 
 def test_news_of_the_workflow_itself_are_looked_into_at_once(

@@ -9,7 +9,7 @@ import pytest
 
 from dbos.engine.threads import FEW, WorkerThreads
 
-SECONDS = 10
+SECONDS = 60
 
 
 class Task:

@@ -11,6 +11,7 @@ import pytest
 
 from dbos_operator.observability.logs import (
     DRIVER,
+    NOISY,
     JsonFormatter,
     LogFormat,
     TextFormatter,
@@ -87,10 +88,13 @@ def test_an_error_of_ours_stays_one() -> None:
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
     """The root logger, as it was afterwards."""
-    root, driver = logging.getLogger(), logging.getLogger(DRIVER)
-    before = (root.handlers[:], root.level, driver.level)
+    root = logging.getLogger()
+    touched = [root, *(logging.getLogger(name) for name in (DRIVER, *NOISY))]
+    handlers, levels = root.handlers[:], [logger.level for logger in touched]
     yield root
-    root.handlers[:], root.level, driver.level = before
+    root.handlers[:] = handlers
+    for logger, level in zip(touched, levels, strict=True):
+        logger.setLevel(level)
     logging.captureWarnings(capture=False)
 
 
