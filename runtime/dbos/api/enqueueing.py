@@ -21,7 +21,7 @@ from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.places import check_format
 from dbos.engine.services import epoch_ms
 from dbos.engine.tracing import add_carrier, trace_carrier
-from dbos.engine.uuids import new_uuid
+from dbos.engine.uuids import new_uuid, new_workflow_id
 from dbos.serialization.encoding import PORTABLE_JSON, PY_PICKLE, encode_inputs
 from dbos.store.rows import NewWorkflow
 
@@ -43,7 +43,7 @@ def new_record(
     timeout = options.get("workflow_timeout")
     serialization = FORMATS.get(check_format(options.get("serialization_type")), serialization)
     return NewWorkflow(
-        workflow_id=WorkflowId(options.get("workflow_id") or new_uuid()),
+        workflow_id=WorkflowId(options.get("workflow_id") or new_workflow_id()),
         status=WorkflowStatusString.ENQUEUED if delay is None else WorkflowStatusString.DELAYED,
         name=options["workflow_name"],
         creator=new_uuid(),
@@ -81,7 +81,7 @@ def new_records(
         check_text(workflow_id, subject="workflow_id")
     own = options if workflow_ids is None else EnqueueOptions({**options, "workflow_id": workflow_ids[0]})
     first = new_record(own, calls[0], {}, serialization, application)
-    ids = [new_uuid() for _ in calls[1:]] if workflow_ids is None else workflow_ids[1:]
+    ids = [new_workflow_id() for _ in calls[1:]] if workflow_ids is None else workflow_ids[1:]
     others = [
         replace(
             first,

@@ -10,7 +10,7 @@ from dbos.api.options import check_seconds
 from dbos.core.ids import INTERNAL_QUEUE, WorkflowId, check_name, check_text
 from dbos.engine.context import take_pending_id
 from dbos.engine.services import epoch_ms
-from dbos.engine.uuids import new_uuid
+from dbos.engine.uuids import new_workflow_id
 from dbos.store.filters import StepFilter
 from dbos.store.forks import Fork, Rewind
 
@@ -98,7 +98,7 @@ def fork_of(
         raise ValueError("timeout_seconds: expected more than 0 seconds, got 0")
     return Fork(
         workflow_id=check_text(workflow_id, subject="workflow ID"),
-        fork_id=WorkflowId(take_pending_id() or new_uuid()),
+        fork_id=WorkflowId(take_pending_id() or new_workflow_id()),
         start_step=_check_step(start_step, least=0),
         queue=check_queue(queue_name),
         partition_key=queue_partition_key,

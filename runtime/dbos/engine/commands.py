@@ -32,7 +32,7 @@ from dbos.engine.results import await_result
 from dbos.engine.services import Services, epoch_ms
 from dbos.engine.spans import trace_of_start, with_trace
 from dbos.engine.steps import Operated, checkpoint_record, ensure_owned, record_checkpoint, replay
-from dbos.engine.uuids import new_uuid
+from dbos.engine.uuids import new_uuid, new_workflow_id
 from dbos.engine.waiting import await_outcome
 from dbos.serialization.encoding import encode_inputs
 from dbos.store.operation import Operation, Statement
@@ -349,7 +349,7 @@ def _stricter(record: NewWorkflow, given: PendingId) -> str:
 
 def _new_record(services: Services, call: Call, parent: Execution | None, function_id: int | None) -> NewWorkflow:
     serialization = call.workflow.serialization or services.serialization
-    workflow_id = WorkflowId(new_uuid())
+    workflow_id = new_workflow_id()
     parent_step = None
     if parent is not None and function_id is not None:
         workflow_id = child_workflow_id(parent.workflow_id, function_id)

@@ -1,17 +1,19 @@
-"""Fresh IDs: UUIDs of version 7 (RFC 9562), which sort by when they were made."""
+"""Fresh IDs: UUIDs, of which those of workflows sort by when they were made."""
 
 from __future__ import annotations
 
 import secrets
 import threading
 import time
-from uuid import UUID
+from uuid import UUID, uuid4
+
+from dbos.core.ids import WorkflowId
 
 _COUNTER_BITS = 12
 
 
-class UuidMaker:
-    """Makes UUIDs of which the later one is always the greater one, also as text. Thread-safe."""
+class OrderedUuids:
+    """Makes UUIDs of version 7 (RFC 9562); the later one is always the greater one, also as text. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,12 +29,17 @@ class UuidMaker:
         return UUID(int=milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | secrets.randbits(62))
 
 
-_process = UuidMaker()
+_workflows = OrderedUuids()
+
+
+def new_workflow_id() -> WorkflowId:
+    """A fresh ID for a workflow.
+
+    Lists of what was stored in the same millisecond are in the order of their IDs: as one process made them.
+    """
+    return WorkflowId(str(_workflows.make()))
 
 
 def new_uuid() -> str:
-    """A fresh ID for a workflow, an owner or a row.
-
-    Lists of what was stored in the same millisecond are in the order of these: as one process made them.
-    """
-    return str(_process.make())
+    """A fresh ID for a start, a message or a row, which says nothing: version 4, as other SDKs give them."""
+    return str(uuid4())

@@ -35,6 +35,14 @@ def test_a_queue_takes_many_calls_and_runs_each(launch: Launch) -> None:
     assert [handle.get_result() for handle in handles] == [number * 2 for number in range(1500)]
 
 
+def test_they_are_listed_in_the_order_of_their_calls(client: DBOSClient, sql: Bystander) -> None:
+    handles = client.enqueue_many(OPTIONS, [(number,) for number in range(200)])
+    handles += [client.enqueue(OPTIONS, number) for number in range(20)]
+    sql.execute("UPDATE dbos.workflow_status SET created_at = 1")  # as on a machine that does all in one millisecond
+
+    assert [each.workflow_id for each in client.list_workflows()] == [handle.workflow_id for handle in handles]
+
+
 def test_coroutines_enqueue_many_too(launch: Launch, client: DBOSClient) -> None:
     queue = Queue("work")
 

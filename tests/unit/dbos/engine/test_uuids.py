@@ -1,4 +1,4 @@
-"""Fresh IDs: of version 7, unique, and later ones greater."""
+"""Fresh IDs: unique, and those of workflows in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import RFC_4122, UUID
 
 import pytest
 
-from dbos.engine.uuids import UuidMaker, new_uuid
+from dbos.engine.uuids import OrderedUuids, new_uuid, new_workflow_id
 
 NOW = 1_800_000_000_000
 
@@ -23,14 +23,14 @@ def _milliseconds(made: UUID) -> int:
 
 def test_it_is_of_version_7_and_of_this_moment() -> None:
     before = time.time_ns() // 1_000_000
-    made = UUID(new_uuid())
+    made = UUID(new_workflow_id())
     assert (made.version, made.variant) == (7, RFC_4122)
     assert before <= _milliseconds(made) <= time.time_ns() // 1_000_000
 
 
 def test_of_many_in_one_millisecond_each_is_greater_than_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     _at(monkeypatch, NOW)
-    maker = UuidMaker()
+    maker = OrderedUuids()
     made = [str(maker.make()) for _ in range(5000)]
     assert made == sorted(set(made))
     assert {UUID(each).version for each in made} == {7}
@@ -38,7 +38,7 @@ def test_of_many_in_one_millisecond_each_is_greater_than_the_one_before(monkeypa
 
 
 def test_a_clock_that_goes_back_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    maker = UuidMaker()
+    maker = OrderedUuids()
     _at(monkeypatch, NOW)
     first = maker.make()
     _at(monkeypatch, NOW - 60_000)
@@ -51,5 +51,9 @@ def test_a_clock_that_goes_back_changes_nothing(monkeypatch: pytest.MonkeyPatch)
 
 def test_threads_share_none() -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: new_uuid(), range(4000)))
+        made = list(pool.map(lambda _: new_workflow_id(), range(4000)))
     assert len(set(made)) == 4000
+
+
+def test_other_ids_tell_nothing() -> None:
+    assert {UUID(new_uuid()).version for _ in range(10)} == {4}
