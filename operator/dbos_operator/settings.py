@@ -41,7 +41,7 @@ class OperatorSettings:
 
     arrival: timedelta = timedelta(seconds=10)
     """How long a Secret or a DBOSDatabase may be missing before who names it is stalled: what is applied together
-    comes in any order, and who waits for it gives up at once when something is stalled."""
+    comes in any order, and Flux gives up at once when something is stalled (fluxcd/kustomize-controller#933)."""
 
     parallel_writes: int = 32
     """Calls to the Kubernetes API in flight at once."""
