@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields
 from typing import Any
 
 from dbos._serialization import WorkflowSerializationFormat
@@ -82,12 +82,15 @@ def new_records(
     own = options if workflow_ids is None else EnqueueOptions({**options, "workflow_id": workflow_ids[0]})
     first = new_record(own, calls[0], {}, serialization, application)
     ids = [new_workflow_id() for _ in calls[1:]] if workflow_ids is None else workflow_ids[1:]
+    shared = {field.name: getattr(first, field.name) for field in fields(first)}  # once: replace() does it each time
     others = [
-        replace(
-            first,
-            workflow_id=WorkflowId(workflow_id),
-            creator=new_uuid(),
-            inputs=encode_inputs(args, {}, first.serialization),
+        NewWorkflow(
+            **{
+                **shared,
+                "workflow_id": WorkflowId(workflow_id),
+                "creator": new_uuid(),
+                "inputs": encode_inputs(args, {}, first.serialization),
+            }
         )
         for workflow_id, args in zip(ids, calls[1:], strict=True)
     ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 import time
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from dbos.core.ids import WorkflowId
 
@@ -13,20 +13,23 @@ _COUNTER_BITS = 12
 
 
 class OrderedUuids:
-    """Makes UUIDs of version 7 (RFC 9562); the later one is always the greater one, also as text. Thread-safe."""
+    """Makes UUIDs of version 7 (RFC 9562); the later one is always the greater one. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last = 0
         """Milliseconds since the epoch and a counter, which may run over into them."""
 
-    def make(self) -> UUID:
+    def make(self) -> str:
         """A UUID that nobody else has, of this moment; of a little later while the clock stands or goes back."""
-        moment = time.time_ns() // 1_000_000 << _COUNTER_BITS | secrets.randbits(_COUNTER_BITS - 1)
+        drawn = int.from_bytes(os.urandom(10))
+        moment = time.time_ns() // 1_000_000 << _COUNTER_BITS | drawn >> 80 - _COUNTER_BITS + 1
         with self._lock:
             self._last = moment = max(moment, self._last + 1)
-        milliseconds, counter = divmod(moment, 1 << _COUNTER_BITS)
-        return UUID(int=milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | secrets.randbits(62))
+        milliseconds, counter = moment >> _COUNTER_BITS, moment & (1 << _COUNTER_BITS) - 1
+        # Written here: an object of UUID takes three times as long, which batches feel.
+        text = f"{milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | drawn & (1 << 62) - 1:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 _workflows = OrderedUuids()
@@ -37,7 +40,7 @@ def new_workflow_id() -> WorkflowId:
 
     Lists of what was stored in the same millisecond are in the order of their IDs: as one process made them.
     """
-    return WorkflowId(str(_workflows.make()))
+    return WorkflowId(_workflows.make())
 
 
 def new_uuid() -> str:

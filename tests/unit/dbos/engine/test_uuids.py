@@ -17,24 +17,25 @@ def _at(monkeypatch: pytest.MonkeyPatch, milliseconds: int) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: milliseconds * 1_000_000)
 
 
-def _milliseconds(made: UUID) -> int:
-    return made.int >> 80
+def _milliseconds(made: str) -> int:
+    return UUID(made).int >> 80
 
 
 def test_it_is_of_version_7_and_of_this_moment() -> None:
     before = time.time_ns() // 1_000_000
-    made = UUID(new_workflow_id())
-    assert (made.version, made.variant) == (7, RFC_4122)
+    made = new_workflow_id()
+    assert (UUID(made).version, UUID(made).variant) == (7, RFC_4122)
+    assert str(UUID(made)) == made
     assert before <= _milliseconds(made) <= time.time_ns() // 1_000_000
 
 
 def test_of_many_in_one_millisecond_each_is_greater_than_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     _at(monkeypatch, NOW)
     maker = OrderedUuids()
-    made = [str(maker.make()) for _ in range(5000)]
+    made = [maker.make() for _ in range(5000)]
     assert made == sorted(set(made))
     assert {UUID(each).version for each in made} == {7}
-    assert _milliseconds(UUID(made[-1])) <= NOW + 2
+    assert _milliseconds(made[-1]) <= NOW + 2
 
 
 def test_a_clock_that_goes_back_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
