@@ -17,7 +17,7 @@ def free_port(count: int = 1) -> int:
         with ExitStack() as stack:
             try:
                 for port in range(first, first + count):
-                    stack.enter_context(closing(socket.socket())).bind(("127.0.0.1", port))
+                    stack.enter_context(closing(socket.socket())).bind(("", port))
             except OSError:
                 continue
             return first

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from support.chart import CHART
 from support.controlplane.plane import ControlPlane
 from support.helm import Helm
 from support.kubectl import Kubectl
+from support.ports import free_port
 from support.process_node import ProcessNode
 from support.waiting import eventually
 
@@ -59,7 +59,8 @@ def a_scene(helm: Helm, plane: ControlPlane, namespace: str, folder: Path) -> It
     node = ProcessNode(
         plane.admin_kubeconfig, namespace=namespace, working_directory=folder, image_environment=surroundings
     )
-    metrics, health = free_ports(2)
+    metrics = free_port(2)
+    health = metrics + 1
     settings = {
         "serviceAccount.create": "false",
         "serviceAccount.name": ACCOUNT,
@@ -89,12 +90,3 @@ def in_cluster(kubeconfig: Path, folder: Path) -> dict[str, str]:
         "KUBERNETES_SERVICE_PORT": str(server.port),
         "DBOS_CHECK_ACCOUNT": str(account),
     }
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("", 0))
-        return [each.getsockname()[1] for each in sockets]

@@ -14,8 +14,9 @@ from pathlib import Path
 from support.controlplane import credentials
 from support.controlplane.audit import AuditLog, Request
 from support.controlplane.binaries import Binaries
-from support.controlplane.child import Child, free_ports
+from support.controlplane.child import Child
 from support.kubectl import Kubectl, KubectlError
+from support.ports import free_port
 
 _START_DEADLINE = 60.0
 _CONTROLLERS = (
@@ -81,7 +82,8 @@ class ControlPlane:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "service-accounts.key").write_text(credentials.new_signing_key())
         (self.folder / "tokens.csv").write_text(credentials.token_file(self.users))
-        etcd_port, peer_port, api_port = free_ports(3)
+        etcd_port = free_port(3)
+        peer_port, api_port = etcd_port + 1, etcd_port + 2
         self.url = f"https://127.0.0.1:{api_port}"
         self._apiserver_arguments = self._apiserver(etcd_port, api_port)
         try:

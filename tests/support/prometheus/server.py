@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from support.controlplane.child import Child, free_ports
+from support.controlplane.child import Child
+from support.ports import free_port
 from support.prometheus.fetch import PrometheusPrograms
 
 _START_DEADLINE = 30.0
@@ -39,7 +40,7 @@ class Prometheus:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "prometheus.yml"
         file.write_text(yaml.safe_dump(dict(configuration)), encoding="utf-8")
-        (port,) = free_ports(1)
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._child = Child(
             [
