@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.controlplane.binaries import ToolsUnavailableError
+from support.controlplane.kinds import remove_kinds
 from support.controlplane.plane import ControlPlane
 from support.controlplane.session import available, fetch_for
 from support.controlplane.starting import a_control_plane
@@ -58,4 +59,4 @@ def helm(get_helm: GetHelm) -> Helm:
 def no_kinds(control_plane: ControlPlane) -> Iterator[None]:
     """A cluster that knows no kind of ours, before and after."""
     yield
-    control_plane.kubectl("delete", "crd", "--all", "--timeout=90s", timeout=100)
+    remove_kinds(control_plane.kubectl)

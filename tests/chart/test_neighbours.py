@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.chart import CHART, a_newer_chart
-from support.controlplane.kinds import wait_for_kinds
+from support.controlplane.kinds import DEFINITIONS, wait_for_kinds
 from support.controlplane.plane import ControlPlane
 from support.helm import Helm, HelmError
 from support.kubectl import Kubectl
@@ -22,7 +22,6 @@ May = Callable[[str, str, str], bool]
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("no_kinds")]
 
 HELM_PAGE = CHART.parents[1] / "docs" / "helm.md"
-KINDS = ("dbosdatabases.dbos.dev", "dbosqueues.dbos.dev", "dbosschedules.dbos.dev")
 
 
 @pytest.fixture
@@ -84,7 +83,7 @@ def test_kinds_of_another_release_are_left_alone_until_they_are_handed_over(
         other("install", "mine", str(CHART))
 
     owner = ("meta.helm.sh/release-name=mine", f"meta.helm.sh/release-namespace={other.namespace}")
-    kubectl("annotate", "--overwrite", "crd", *KINDS, *owner)
+    kubectl("annotate", "--overwrite", "crd", *DEFINITIONS, *owner)
     other("install", "mine", str(CHART))
     other("uninstall", "mine")
 

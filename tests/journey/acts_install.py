@@ -7,7 +7,8 @@ import time
 from journey import example
 from journey.databases import create_databases, drop_databases
 from journey.images import provide_images
-from journey.stage import CHART, CRDS, OPERATOR_SELECTOR, RELEASE, Stage, is_ready
+from journey.stage import CHART, OPERATOR_SELECTOR, RELEASE, Stage, is_ready
+from support.controlplane.kinds import DEFINITIONS
 
 UNREACHABLE = "postgresql://nobody:nothing@127.0.0.1:9/nowhere"
 """The discard port of the operator's own pod: refused at once, wherever the cluster is."""
@@ -27,7 +28,7 @@ def helm_install(stage: Stage) -> None:
     notes = stage.helm("install", RELEASE, str(CHART), "--wait", "--timeout=5m", *stage.values, timeout=330)
     pods = stage.operator.get("pods", "--selector", OPERATOR_SELECTOR)
     assert [is_ready(pod) for pod in pods] == [True], "one operator that is ready when --wait returns"
-    for name in CRDS:
+    for name in DEFINITIONS:
         stage.cluster("wait", f"crd/{name}", "--for=condition=Established", "--timeout=10s")
     assert "kubectl get dbos" in notes
     stage.show.note("the operator is ready, the kinds are established")

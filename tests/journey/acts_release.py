@@ -7,13 +7,13 @@ from journey.acts_install import UNREACHABLE
 from journey.figures import add_up
 from journey.stage import (
     CHART,
-    CRDS,
     DEFAULT_DATABASE_SECRET,
     GENEROUS,
     OPERATOR_SELECTOR,
     RELEASE,
     Stage,
 )
+from support.controlplane.kinds import DEFINITIONS
 from support.helm import HelmError
 from support.waiting import eventually
 
@@ -92,7 +92,7 @@ def helm_uninstall(stage: Stage) -> None:
     # Helm 4.1's own wait now and then misses that something is gone: https://github.com/helm/helm/issues/31766
     stage.helm("uninstall", RELEASE, timeout=60)
     stage.operator("wait", "pods", "--selector", OPERATOR_SELECTOR, "--for=delete", "--timeout=60s", timeout=70)
-    assert {each["metadata"]["name"] for each in stage.cluster.get("crds")} >= set(CRDS), "kinds went"
+    assert {each["metadata"]["name"] for each in stage.cluster.get("crds")} >= set(DEFINITIONS), "kinds went"
     assert len(stage.kubectl.get("dbos")) == 3, "resources went"
     assert stage.client.rows(rows) == before, "rows changed"
     stage.show.note(f"kinds and resources stay, and rows: {before[0]} workflows, steps, queues, schedules")

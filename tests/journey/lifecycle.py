@@ -15,8 +15,9 @@ from journey.client import ClientError, ConnectionLostError, PodClient
 from journey.databases import drop_databases, url_of
 from journey.settings import Settings, SettingsError
 from journey.show import Show
-from journey.stage import CRDS, RELEASE, Stage
+from journey.stage import RELEASE, Stage
 from journey.watches import Watch
+from support.controlplane.kinds import DEFINITIONS, remove_kinds
 from support.helm import Helm
 from support.kubectl import Kubectl, KubectlError
 
@@ -84,7 +85,7 @@ def remove_leftovers(cluster: Kubectl, show: Show) -> set[str]:
         cluster("delete", "namespace", namespace, "--timeout=180s", timeout=200)
         runs.add(namespace.removeprefix(PREFIX).removesuffix("-operator"))
     for crd in cluster.get("crds"):
-        if crd["metadata"]["name"] not in CRDS:
+        if crd["metadata"]["name"] not in DEFINITIONS:
             continue
         owner = crd["metadata"].get("annotations", {}).get("meta.helm.sh/release-namespace", "nobody")
         if not owner.startswith(PREFIX):
@@ -118,7 +119,7 @@ def _remove(cluster: Kubectl, client: PodClient, settings: Settings, show: Show,
 
 def _let_go(kubectl: Kubectl) -> None:
     """Take the finalizers off: nobody is left who would."""
-    for kind in CRDS:
+    for kind in DEFINITIONS:
         try:
             found = kubectl.get(kind)
         except KubectlError:
@@ -130,7 +131,7 @@ def _let_go(kubectl: Kubectl) -> None:
 
 def _remove_cluster_objects(cluster: Kubectl) -> None:
     """Remove the kinds, and what else of the release belongs to no namespace."""
-    cluster("delete", "crds", *CRDS, "--ignore-not-found", "--timeout=90s", timeout=100)
+    remove_kinds(cluster)
     selector = f"app.kubernetes.io/instance={RELEASE}"
     cluster("delete", "clusterroles,clusterrolebindings", "--selector", selector)
 

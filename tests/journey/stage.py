@@ -29,7 +29,6 @@ GENEROUS = 180.0
 
 CHART = ROOT / "charts" / "dbos-operator"
 RELEASE = "dbos-operator"
-CRDS = ("dbosdatabases.dbos.dev", "dbosqueues.dbos.dev", "dbosschedules.dbos.dev")
 DEFAULT_DATABASE_SECRET = "default-db"
 OPERATOR_SELECTOR = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component!=test"
 
