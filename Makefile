@@ -9,7 +9,14 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 JOBS ?= auto
 # What has a database of its own for each test runs side by side; the rest shares one API server, or is timed.
 SIDE_BY_SIDE := tests/chaos tests/conformance tests/contract tests/integration/runtime tests/integration/product_docs tests/integration/interoperability
-ELSEWHERE := tests/unit tests/architecture $(SIDE_BY_SIDE)
+REST := $(addprefix --ignore=,tests/unit tests/architecture $(SIDE_BY_SIDE))
+
+# What runs on real servers and processes and fails is tried once more, alone and on new servers. See CONTRIBUTING.md.
+define prove
+	$(BIN)/python -m pytest -q $(1) || { status=$$?; test $$status -eq 1 || exit $$status; \
+	  echo "==> Once more, alone: what failed above. What passes now is unsteady, and a bug of the test or the product."; \
+	  $(BIN)/python -m pytest -v --last-failed --last-failed-no-failures none $(2); }
+endef
 
 .PHONY: help
 help: ## List the targets
@@ -47,8 +54,8 @@ tools: $(VENV)/.ready ## Fetch or build what the tests need: a Kubernetes contro
 
 .PHONY: test
 test: check tools ## Everything that proves the product: a real PostgreSQL and a real Kubernetes API server included
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest -q tests $(addprefix --ignore=,$(ELSEWHERE))
+	$(call prove,-n $(JOBS) --dist loadfile $(SIDE_BY_SIDE),$(SIDE_BY_SIDE))
+	$(call prove,tests $(REST),tests $(REST))
 
 .PHONY: e2e
 e2e: $(VENV)/.ready ## The main job on the cluster of KUBECONFIG (docs/e2e.md lists the settings)
