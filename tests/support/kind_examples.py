@@ -63,7 +63,15 @@ REFUSED: tuple[tuple[Kind, dict[str, Any], str], ...] = (
     (Kind.DATABASE, {"secretRef": {"name": "x"}}, "spec.secretRef.key"),
     (Kind.DATABASE, {"secretRef": {"key": "x"}}, "spec.secretRef.name"),
     (Kind.DATABASE, {"secretRef": {"name": " ", "key": "x"}}, "spec.secretRef.name"),
+    *(
+        (Kind.DATABASE, {"secretRef": {"name": name, "key": "x"}}, "spec.secretRef.name")
+        for name in ("../../other/secrets/x", "..", "a/b", "Upper", "-a", "a_b", "a..b")
+    ),
     (Kind.DATABASE, {"secretRef": SECRET, "schema": ""}, "spec.schema"),
+    *(
+        (Kind.DATABASE, {"secretRef": SECRET, "schema": name}, "spec.schema")
+        for name in ("dbos_operator", "dbos_runtime", "information_schema", "pg_catalog", "pg_x")
+    ),
     (Kind.DATABASE, {"secretRef": SECRET, "schema": "x" * 64}, "spec.schema"),
     (Kind.DATABASE, {"secretRef": SECRET, "applicationName": " "}, "spec.applicationName"),
     (Kind.DATABASE, {"secretRef": SECRET, "serializer": "yaml"}, "spec.serializer"),
@@ -85,7 +93,9 @@ REFUSED: tuple[tuple[Kind, dict[str, Any], str], ...] = (
     (Kind.QUEUE, {"databaseRef": {}}, "spec.databaseRef.name"),
     (Kind.QUEUE, {"databaseRef": {"name": ""}}, "spec.databaseRef.name"),
     (Kind.QUEUE, {"queueName": ""}, "spec.queueName"),
-    (Kind.QUEUE, {"queueName": " \t"}, "spec.queueName"),
+    (Kind.QUEUE, {"databaseRef": {"name": "x/y"}}, "spec.databaseRef.name"),
+    (Kind.QUEUE, {"databaseRef": {"name": "x", "namespace": "../y"}}, "spec.databaseRef.namespace"),
+    *((Kind.QUEUE, {"queueName": text}, "spec.queueName") for text in (" \t", "\u00a0", "\u3000", "\x0b", "a\0b")),
     (Kind.QUEUE, {"queueName": "_dbos_internal_queue"}, "spec.queueName"),
     (Kind.QUEUE, {"queueName": "x" * 256}, "spec.queueName"),
     (Kind.QUEUE, {"concurrency": 0}, "spec.concurrency"),
@@ -111,10 +121,12 @@ REFUSED: tuple[tuple[Kind, dict[str, Any], str], ...] = (
     (Kind.QUEUE, {"scaling": {**WORKER, "workflowsPerReplica": 0}}, "spec.scaling.workflowsPerReplica"),
     (Kind.QUEUE, {"scaling": {**WORKER, "idleAfter": "-1s"}}, "spec.scaling.idleAfter"),
     (Kind.QUEUE, {"scaling": {**WORKER, "targetRef": {}}}, "spec.scaling.targetRef.name"),
+    (Kind.QUEUE, {"scaling": {**WORKER, "targetRef": {"name": "../x"}}}, "spec.scaling.targetRef.name"),
     (Kind.QUEUE, {"scaling": {**WORKER, "targetRef": {"kind": "Pod", "name": "x"}}}, "spec.scaling.targetRef.kind"),
     (Kind.SCHEDULE, {"schedule": "* * * * *"}, "spec.workflowName"),
     (Kind.SCHEDULE, {"workflowName": "x"}, "spec.schedule"),
     (Kind.SCHEDULE, {**NIGHTLY, "workflowName": " "}, "spec.workflowName"),
+    (Kind.SCHEDULE, {**NIGHTLY, "workflowName": "a\0b"}, "spec.workflowName"),
     (Kind.SCHEDULE, {**NIGHTLY, "schedule": " "}, "spec.schedule"),
     (Kind.SCHEDULE, {**NIGHTLY, "timeZone": ""}, "spec.timeZone"),
     (Kind.SCHEDULE, {**NIGHTLY, "scheduleName": "_dbos_x"}, "spec.scheduleName"),

@@ -16,6 +16,7 @@ MOST_CONNECTIONS = 100
 LONGEST_STATEMENT = timedelta(hours=1)
 LONGEST_IDENTIFIER = 63
 """Bytes: PostgreSQL cuts longer names off without a word."""
+TAKEN_SCHEMAS = frozenset({"information_schema", "dbos_operator", "dbos_runtime"})
 
 
 def parse_database(manifest: Mapping[str, Any]) -> Resource[DatabaseSpec]:
@@ -33,8 +34,10 @@ def _read_spec(_: Identity, value: object) -> DatabaseSpec:
     schema = fields.text("schema", longest=LONGEST_IDENTIFIER) or "dbos"
     if len(schema.encode()) > LONGEST_IDENTIFIER:
         raise fields.wrong("schema", expected=f"a name of at most {LONGEST_IDENTIFIER} bytes")
+    if schema in TAKEN_SCHEMAS or schema.startswith("pg_"):
+        raise fields.wrong("schema", expected="a schema that is not PostgreSQL's, the operator's or the runtime's own")
     return DatabaseSpec(
-        secret_name=secret.must("name", secret.text("name"), "the name of a Secret"),
+        secret_name=secret.must("name", secret.object_name("name"), "the name of a Secret"),
         secret_key=secret.must("key", secret.text("key"), "the key of the Secret that holds the URL"),
         schema=schema,
         application_name=fields.text("applicationName"),

@@ -6,6 +6,7 @@ server, and a CRD can be older or newer than the operator.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -20,6 +21,9 @@ EnumT = TypeVar("EnumT", bound=StrEnum)
 RESERVED_PREFIX = "_dbos_"
 LARGEST_INTEGER = 2**31 - 1
 LONGEST_TEXT = 255
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_OBJECT_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+"""RFC 1123, as Kubernetes asks of the names of Secrets, workloads and namespaces."""
 
 
 class Fields:
@@ -73,6 +77,13 @@ class Fields:
         value = self.text(name)
         if value is not None and value.startswith(RESERVED_PREFIX):
             raise self.wrong(name, expected=f"a name that does not start with {RESERVED_PREFIX}")
+        return value
+
+    def object_name(self, name: str) -> str | None:
+        """The name of an object of Kubernetes, None when it is absent. It becomes part of a path: no / is let in."""
+        value = self.text(name)
+        if value is not None and not _OBJECT_NAME.fullmatch(value):
+            raise self.wrong(name, expected="the name of an object: lower case letters and digits with - and . between")
         return value
 
     def integer(self, name: str, *, least: int = 1) -> int | None:

@@ -48,5 +48,5 @@ def read_database_ref(fields: Fields, namespace: str) -> ObjectKey | None:
     reference = fields.nested("databaseRef", "name", "namespace")
     if reference is None:
         return None
-    name = reference.must("name", reference.text("name"), "the name of a DBOSDatabase")
-    return ObjectKey(reference.text("namespace") or namespace, name)
+    name = reference.must("name", reference.object_name("name"), "the name of a DBOSDatabase")
+    return ObjectKey(reference.object_name("namespace") or namespace, name)

@@ -82,4 +82,4 @@ def _read_target(fields: Fields, namespace: str) -> TargetRef:
     target = fields.must("targetRef", reference, "the Deployment or StatefulSet that works on the queue")
     target.choice("apiVersion", _ApiVersion, _ApiVersion.APPS_V1)
     kind = target.choice("kind", WorkloadKind, WorkloadKind.DEPLOYMENT)
-    return TargetRef(namespace, kind.value, target.must("name", target.text("name"), f"the name of a {kind}"))
+    return TargetRef(namespace, kind.value, target.must("name", target.object_name("name"), f"the name of a {kind}"))

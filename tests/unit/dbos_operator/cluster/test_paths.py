@@ -30,6 +30,13 @@ def test_any_other_kind_cannot() -> None:
 
 def test_a_name_cannot_leave_its_place_in_the_path() -> None:
     assert core_path("orders", "secrets", "a?b") == "/api/v1/namespaces/orders/secrets/a%3Fb"
+    assert core_path("t1", "secrets", "../../t2/x") == "/api/v1/namespaces/t1/secrets/..%2F..%2Ft2%2Fx"
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_what_a_server_would_resolve_is_no_name(name: str) -> None:
+    with pytest.raises(NotFoundError, match="is not the name of an object"):
+        core_path("orders", "secrets", name)
 
 
 def test_a_collection_is_of_one_namespace_or_of_all() -> None:
