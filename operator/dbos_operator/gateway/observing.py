@@ -17,7 +17,7 @@ from dbos_operator.scaling.demand import QueueDemand
 SOON_MS = 15_000
 """DELAYED rows count as demand when they are due within the time that a worker needs to start."""
 LOOK_PAST = 20_000
-"""How far a count looks past rows that the target cannot take."""
+"""How far a count looks past rows that the target cannot take, or as far as it counts."""
 MOST_DELAYED = 10_000
 MOST_RUNNING = 10_000
 

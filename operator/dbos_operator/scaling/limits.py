@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from dbos_operator.resources.specs import QueueSpec, RateLimit, ScalingSpec
 from dbos_operator.scaling.demand import Work
 
+MOST_COUNTED = 1_000_000
+"""Rows of one queue that a look counts at most."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLimits:
@@ -62,11 +65,15 @@ def useful(work: Work, limits: QueueLimits) -> Useful:
 
 
 def countable(scalings: Iterable[ScalingSpec]) -> int:
-    """The most rows of one queue that can make a difference to a target shared by these queues."""
+    """The most rows of one queue that can make a difference to a target shared by these queues.
+
+    Never more than MOST_COUNTED: the numbers of a spec may be any, and a count takes time.
+    """
     specs = tuple(scalings)
     if not specs:
         return 0
-    return max(spec.max_replicas for spec in specs) * max(spec.workflows_per_replica for spec in specs)
+    useful = max(spec.max_replicas for spec in specs) * max(spec.workflows_per_replica for spec in specs)
+    return min(useful, MOST_COUNTED)
 
 
 def _bounds(work: Work, limits: QueueLimits) -> Iterator[Bound]:

@@ -50,7 +50,8 @@ SELECT wanted.name, wanted.bound, takeable.counts AS takeable, takeable.oldest A
                              WHERE queue_name = wanted.name AND status = 'ENQUEUED'
                                AND (:application::text IS NULL OR application_name = :application
                                     OR application_name IS NULL)
-                             ORDER BY priority, created_at LIMIT :look_past) AS front
+                             ORDER BY priority, created_at
+                             LIMIT greatest(:look_past, wanted.bound)) AS front
                      WHERE application_version IS NULL OR application_version = wanted.version
                      LIMIT wanted.bound) AS counted
              GROUP BY application_version) AS by_version) AS takeable

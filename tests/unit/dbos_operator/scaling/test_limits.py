@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dbos_operator.resources.identity import ObjectKey, TargetRef
 from dbos_operator.resources.specs import QueueSpec, RateLimit, ScalingSpec
 from dbos_operator.scaling.demand import Work
-from dbos_operator.scaling.limits import QueueLimits, Useful, countable, limits_in_force, useful
+from dbos_operator.scaling.limits import MOST_COUNTED, QueueLimits, Useful, countable, limits_in_force, useful
 
 PER_MINUTE = RateLimit(100, timedelta(seconds=60))
 
@@ -95,3 +95,7 @@ def _scaling(most: int, per_replica: int) -> ScalingSpec:
 def test_counting_may_stop_where_no_further_row_could_matter() -> None:
     assert countable([]) == 0
     assert countable([_scaling(5, 10), _scaling(20, 4)]) == 200
+
+
+def test_counting_has_an_end_whatever_a_spec_says() -> None:
+    assert countable([_scaling(3, 1_000_000_000)]) == MOST_COUNTED
