@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -10,12 +11,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine, event
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from dbos.store.catalog import Catalog
 from dbos.store.dialects.postgres import PoolSettings, PoolTimeoutError, PostgresConnection
-from dbos.store.dialects.postgres_engine import EngineSource, open_engine, parse_url
+from dbos.store.dialects.postgres_engine import EngineSource, open_engine, parse_url, url_arguments
 from dbos_operator.errors import (
     AuthenticationFailedError,
     DatabaseUnavailableError,
@@ -32,6 +34,8 @@ _SINCE = "idle_since"
 _STILL_SINCE = "still_idle_since"
 """Set while a connection is only looked at: giving it back is no use of it."""
 
+_WRONG_OPTION = re.compile(r"invalid (\w+ value|port number|value for parameter)")
+"""What libpq says of an option that it cannot use; it looks at them when it connects."""
 _REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf entry")
 
 
@@ -87,7 +91,8 @@ class Connections:
 def _open(request: GatewayRequest, clock: Callable[[], float]) -> Engine:
     try:
         url = parse_url(request.url)
-    except ValueError as error:
+        make_conninfo(**url_arguments(url))
+    except (ValueError, psycopg.ProgrammingError) as error:
         raise UnusableDatabaseError(Reason.INVALID_URL, str(error)) from None
     keepalive = {
         "keepalives": 1,
@@ -120,6 +125,8 @@ def translate(error: psycopg.Error) -> OperatorError:
         return DatabaseUnavailableError("a statement took longer than connections.statementTimeout")
     if isinstance(error, psycopg.ProgrammingError):
         return UnusableDatabaseError(Reason.SCHEMA_UNUSABLE, f"the system schema cannot be used: {text}")
+    if _WRONG_OPTION.search(text):
+        return UnusableDatabaseError(Reason.INVALID_URL, f"an option of the URL cannot be used: {text}")
     if any(refusal in text for refusal in _REFUSALS):
         return AuthenticationFailedError(text)
     return DatabaseUnavailableError(text)

@@ -12,7 +12,8 @@ from dbos._error import DBOSInitializationError
 from dbos.store.backend import STATEMENTS, DatabaseSettings, told_by, unusable
 from dbos.store.catalog import Catalog
 from dbos.store.dialects.postgres import ConnectionSource, PoolTimeoutError
-from dbos.store.dialects.postgres_pool import PoolSource, connection_arguments, shown_url
+from dbos.store.dialects.postgres_pool import PoolSource, connection_arguments
+from dbos.store.dialects.postgres_urls import shown_url
 from dbos.store.migrations import administration
 from dbos.store.migrations.runner import create_database_if_missing, ensure_schema, require_schema
 from dbos.store.migrations.runtime_tables import ensure_runtime_schema

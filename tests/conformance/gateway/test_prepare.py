@@ -98,10 +98,30 @@ def test_two_urls_of_one_database_are_found_to_be_the_same(
         assert opened(other).prepare().identity != one
 
 
-@pytest.mark.parametrize("url", ["mysql://a/b", "no url", "postgresql://host:1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("mysql://a/b", "no url", "postgresql://host:1"),
+        *(
+            "postgresql://u:a@hidden@host:5432/d",
+            "postgresql://u:a@b:hidden@host:5432/d",
+        ),
+        *("postgresql://h1:1,h2:hidden/d", "postgresql://u@h/d?port=hidden", "postgresql://u:hidden@h/d?nonsense=1"),
+    ],
+)
 def test_a_url_that_is_none_is_refused_without_its_password(url: str, opened: Callable[..., Gateway]) -> None:
     with pytest.raises(UnusableDatabaseError) as refused:
         opened(url)
+    assert refused.value.reason is Reason.INVALID_URL
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize("option", ["sslmode=nonsense", "client_encoding=nonsense"])
+def test_an_option_that_cannot_be_used_is_the_fault_of_the_url(
+    option: str, database_url: str, opened: Callable[..., Gateway]
+) -> None:
+    with pytest.raises(UnusableDatabaseError) as refused:
+        opened(f"{database_url}{'&' if '?' in database_url else '?'}{option}").prepare()
     assert refused.value.reason is Reason.INVALID_URL
 
 

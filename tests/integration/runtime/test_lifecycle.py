@@ -181,6 +181,8 @@ def test_a_setting_that_cannot_be_used_stops_the_configuration(config: Any, data
     [
         ({"system_database_url": "mysql://h/d"}, "expected a postgresql:// URL, got mysql://"),
         ({"system_database_url": "nonsense"}, "expected a database URL"),
+        ({"system_database_url": "postgresql://u:a@secret@h:1/x"}, "written as %40"),
+        ({"system_database_url": "postgresql://u:a@b:secret@h:1/x"}, "written as %40"),
         ({"system_database_url": "postgresql://u:secret@127.0.0.1:1/x"}, "cannot be used"),
         ({"system_database_engine": FOREIGN_ENGINE}, "system_database_engine"),
     ],

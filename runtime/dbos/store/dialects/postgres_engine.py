@@ -28,6 +28,7 @@ from dbos.store.dialects.postgres import (
     configure,
     is_connection_lost,
 )
+from dbos.store.dialects.postgres_urls import UNREADABLE, check_host
 from dbos.store.operation import Row
 
 
@@ -38,13 +39,18 @@ def parse_url(text: str) -> URL:
     """
     try:
         url = make_url(text)
-    except ArgumentError:
-        raise ValueError("expected a database URL such as postgresql://user:password@host:5432/name") from None
+    except (ArgumentError, ValueError):  # the latter tells what stands for a port
+        raise ValueError(UNREADABLE) from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise ValueError(f"expected a postgresql:// URL, got {url.drivername}://")
     if not url.database:
         raise ValueError(f"expected a database name at the end of {url.render_as_string(hide_password=True)}")
-    return url.set(drivername="postgresql+psycopg")
+    url = url.set(drivername="postgresql+psycopg")
+    try:
+        check_host(url_arguments(url))
+    except ArgumentError:
+        raise ValueError(UNREADABLE) from None
+    return url
 
 
 def url_arguments(url: URL) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections import deque
@@ -25,18 +24,10 @@ from dbos.store.dialects.postgres import (
     configure,
     is_connection_lost,
 )
+from dbos.store.dialects.postgres_urls import UNREADABLE, shown_url
 
 WAIT_SECONDS = 30.0
 """How long an operation waits for a connection that others use."""
-_PASSWORD = re.compile(r"(?<=password=)[^&]*")
-
-
-def shown_url(text: str) -> str:
-    """A URL without its password; what follows a password that holds an @ may be hidden with it."""
-    scheme, separator, rest = text.partition("://")
-    who, at, place = rest.rpartition("@")
-    user, colon, _ = who.partition(":")
-    return f"{scheme}{separator}{user}{colon and ':***'}{at}{_PASSWORD.sub('***', place)}"
 
 
 def connection_arguments(text: str) -> dict[str, Any]:
@@ -46,13 +37,15 @@ def connection_arguments(text: str) -> dict[str, Any]:
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
-        raise ValueError("expected a database URL such as postgresql://user:password@host:5432/name")
+        raise ValueError(UNREADABLE)
     if scheme.partition("+")[0] not in {"postgresql", "postgres"}:
         raise ValueError(f"expected a postgresql:// URL, got {scheme}://")
     try:
         arguments: dict[str, Any] = dict(conninfo_to_dict(f"postgresql://{rest}"))
     except psycopg.ProgrammingError:
         arguments = _read_leniently(text)  # a password that is not quoted as libpq wants it, an option unknown to it
+    if any("@" in arguments.get(part, "") for part in ("host", "port", "dbname")):
+        arguments = _read_leniently(text)  # a / or an @ of a password ended what libpq takes for it
     if not arguments.get("dbname"):
         raise ValueError(f"expected a database name at the end of {shown_url(text)}")
     return arguments

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
 from dbos.store.dialects.sqlite_text import CLOCK
 from dbos.store.migrations.requirements import SCHEMA_VERSION
 from dbos.store.migrations.runner import read_scripts
 from dbos.store.migrations.runtime_tables import runtime_script
+from dbos.store.urls import read_url
 
 
 def creation_script(url: str, schema: str, *, use_listen_notify: bool = True) -> str:
     """Everything that creates the system tables in the words of the database that a URL names, in one transaction."""
-    if make_url(url).get_backend_name() == "sqlite":
+    if read_url(url).get_backend_name() == "sqlite":
         files_of_sql = (file for file in files("dbos.store.migrations.sqlite").iterdir() if file.name.endswith(".sql"))
         texts = [file.read_text(encoding="utf-8") for file in sorted(files_of_sql, key=lambda file: file.name)]
         tables = "\n".join(texts).replace("{clock}", f"({CLOCK})")
@@ -31,7 +29,4 @@ def creation_script(url: str, schema: str, *, use_listen_notify: bool = True) ->
 
 def shown_url(url: str) -> str:
     """A URL without its password. Raises ValueError for what is none."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        raise ValueError("expected a database URL such as postgresql://user:password@host:5432/name") from None
+    return read_url(url).render_as_string(hide_password=True)
