@@ -50,7 +50,8 @@ def execute(services: Services, call: Call, execution: Execution, *, contain: bo
     """Run a workflow and record how it ended; what it gave. `contain` as for Invoke.
 
     An execution that lost its workflow (cancelled, resumed or recovered meanwhile) records nothing: it
-    waits for the outcome that whoever owns the workflow records.
+    waits for the outcome that whoever owns the workflow records. Of a workflow that was deleted meanwhile
+    the outcome is DBOSNonExistentWorkflowError.
     """
     try:
         record, outcome = yield from run_function(services, call, execution, contain=contain)
@@ -67,7 +68,7 @@ def execute(services: Services, call: Call, execution: Execution, *, contain: bo
                 return outcome
     finally:
         services.telemetry.emit(WorkflowLeft())
-    return (yield from await_outcome(services.signals, execution.workflow_id, poll_seconds=1.0))
+    return (yield from await_outcome(services.signals, execution.workflow_id, poll_seconds=1.0, existed=True))
 
 
 def run_function(

@@ -11,7 +11,11 @@ from enum import StrEnum
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from dbos._error import DBOSAwaitedWorkflowCancelledError, DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded
+from dbos._error import (
+    DBOSAwaitedWorkflowCancelledError,
+    DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded,
+    DBOSNonExistentWorkflowError,
+)
 from dbos.core.outcome import Outcome
 from dbos.core.statuses import WorkflowStatusString
 from dbos.engine.plan import Await, Plan, Read
@@ -154,21 +158,27 @@ class Signals:
                     waiter.ring()
 
 
-def await_outcome(signals: Signals, workflow_id: str, *, poll_seconds: float) -> Plan[Outcome]:
-    """Wait until a workflow ended; what it gave. A workflow that does not exist yet is waited for too."""
+def await_outcome(signals: Signals, workflow_id: str, *, poll_seconds: float, existed: bool = False) -> Plan[Outcome]:
+    """Wait until a workflow ended; what it gave.
+
+    A workflow that does not exist yet is waited for too. One that `existed` and is not there was deleted: its
+    outcome is DBOSNonExistentWorkflowError.
+    """
     with signals.waiter(workflow_id) as waiter:
         while True:
             waiter.rearm()
-            outcome = yield from look_for_outcome(workflow_id)
+            outcome = yield from look_for_outcome(workflow_id, existed=existed)
             if outcome is not None:
                 return outcome
             yield Await(waiter.armed, poll_seconds)
 
 
-def look_for_outcome(workflow_id: str) -> Plan[Outcome | None]:
-    """What a workflow gave; None while it has not ended."""
+def look_for_outcome(workflow_id: str, *, existed: bool = False) -> Plan[Outcome | None]:
+    """What a workflow gave; None while it has not ended. `existed` as for await_outcome."""
     result: RecordedResult | None = yield Read(lambda: load_result(workflow_id), polls=True)
-    return None if result is None else recorded_outcome(workflow_id, result)
+    if result is None:
+        return Outcome(error=DBOSNonExistentWorkflowError("awaited", workflow_id)) if existed else None
+    return recorded_outcome(workflow_id, result)
 
 
 def recorded_outcome(workflow_id: str, result: RecordedResult) -> Outcome | None:

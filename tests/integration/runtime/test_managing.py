@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -389,6 +390,25 @@ def test_a_deleted_workflow_that_runs_stops_at_its_next_step(gate: Gate, call: C
     gate.hears()
     gate.finish("after")
     assert gate.ran.count("third") == 1
+
+
+def test_who_waits_for_a_workflow_that_is_deleted_hears_so(gate: Gate, call: Caller) -> None:
+    handle, caller = gate.begin("w"), Future[str]()
+
+    def run() -> None:
+        with SetWorkflowID("called"):
+            try:
+                caller.set_result(gate.workflow())
+            except Exception as error:  # noqa: BLE001 -- told to the test
+                caller.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    assert gate.entered.acquire(timeout=30)
+    call("delete_workflows", ["w", "called"])
+    gate.open.set()
+    for waits in (handle.get_result, lambda: caller.result(timeout=30)):
+        with pytest.raises(DBOSNonExistentWorkflowError, match="No workflow has the awaited ID"):
+            waits()
 
 
 # -- delay and attributes ------------------------------------------------------------------------------------------
