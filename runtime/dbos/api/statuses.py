@@ -72,7 +72,7 @@ class ListOptions(TypedDict, total=False):
     load_output: bool
     """Whether results and errors are read. Default: True."""
     queues_only: bool
-    """Only what is on a queue. Default: False."""
+    """Only what is on a queue: without `status` what waits or runs there. Default: False."""
     was_forked_from: bool | None
     """Whether it was forked."""
     is_fork: bool | None
@@ -88,6 +88,7 @@ class ListOptions(TypedDict, total=False):
 
 
 _KNOWN = frozenset(ListOptions.__annotations__)
+_ACTIVE = tuple(status for status in WorkflowStatusString if status.active)
 
 
 def list_statuses(
@@ -105,10 +106,9 @@ def list_statuses(
     if unknown:
         raise TypeError(f"list_workflows: unknown filters {', '.join(unknown)}; known are {', '.join(sorted(_KNOWN))}")
     stuck = options.get("undispatchable")
-    waiting = WAITING if stuck and options.get("status") is None else None  # their indexes are small
     wanted = WorkflowFilter(
         workflow_ids=_values(options.get("workflow_ids")),
-        status=waiting or _values(options.get("status")),
+        status=_statuses(options),
         undispatchable=stuck,
         refused=frozenset() if stuck is None else database.load_facts([]).refused,
         name=_values(options.get("name")),
@@ -150,10 +150,7 @@ def list_queued_statuses(
     database: SystemDatabase, application: str | None, options: ListOptions, *, noted: bool = True
 ) -> list[WorkflowStatus]:
     """The workflows on queues that match; without `status`, those that wait or run."""
-    narrowed: ListOptions = {**options, "queues_only": True}
-    if narrowed.get("status") is None:
-        narrowed["status"] = [status for status in WorkflowStatusString if status.active]
-    return list_statuses(database, application, narrowed, noted=noted)
+    return list_statuses(database, application, {**options, "queues_only": True}, noted=noted)
 
 
 def find_status(database: SystemDatabase, workflow_id: str, *, noted: bool = True) -> WorkflowStatus | None:
@@ -266,6 +263,16 @@ def _decoded(row: Row, column: str, decode: Any) -> Any:
     except ValueError as error:
         logger.warning("The %s of workflow %s cannot be read: %s", column, row["workflow_uuid"], error)
         return text
+
+
+def _statuses(options: ListOptions) -> Sequence[str] | None:
+    """The statuses to list; None for all. On queues that is what waits or runs, unless the caller says otherwise."""
+    chosen = _values(options.get("status"))
+    if chosen is not None:
+        return chosen
+    if options.get("undispatchable"):
+        return WAITING  # their indexes are small
+    return _ACTIVE if options.get("queues_only") else None
 
 
 def _values(choice: Choice) -> Sequence[str] | None:

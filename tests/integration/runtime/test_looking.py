@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dbos import DBOS, DBOSClient, SetEnqueueOptions, SetWorkflowAttributes, SetWorkflowID
+from dbos import DBOS, DBOSClient, Queue, SetEnqueueOptions, SetWorkflowAttributes, SetWorkflowID
 from dbos.error import (
     DBOSAwaitedWorkflowCancelledError,
     DBOSException,
@@ -94,6 +94,24 @@ def test_every_filter_finds_what_it_names(some: None, call: Caller) -> None:
         assert _ids(call("list_workflows", **filters)) == expected, filters
     assert _ids(call("list_queued_workflows", is_fork=True)) == ["fork"]
     assert _ids(call("list_queued_workflows", application_name="shop")) == ["waits"]
+
+
+def test_what_ended_on_a_queue_is_listed_when_its_status_is_asked_for(launch: Launch, call: Caller) -> None:
+    queue = Queue("work")
+
+    @DBOS.workflow(name="work")
+    def work() -> int:
+        return 1
+
+    launch()
+    with SetWorkflowID("ended"):
+        assert queue.enqueue(work).get_result() == 1
+    with SetWorkflowID("waits"), SetEnqueueOptions(app_version="nobody's"):
+        queue.enqueue(work)
+    assert _ids(call("list_workflows", queues_only=True)) == ["waits"]
+    assert _ids(call("list_workflows", queues_only=True, workflow_ids=["ended"])) == []
+    assert _ids(call("list_workflows", queues_only=True, status="SUCCESS")) == ["ended"]
+    assert _ids(call("list_queued_workflows")) == ["waits"]
 
 
 def test_attributes_are_matched_as_parts(some: None, call: Caller) -> None:
