@@ -199,12 +199,14 @@ class DBOS(
     def destroy(cls, *, destroy_registry: bool = False, workflow_completion_timeout_sec: float = 0) -> None:
         """Stop serving, wait for running workflows at most that long, and close. Idempotent.
 
-        What still runs then is recovered by the next process with this executor's ID.
+        What still runs then is recovered by the next process with this executor's ID. What DBOS.listen_queues
+        said is forgotten; with `destroy_registry` so is all that was declared.
         """
         application = process.application
         if application is not None:
             application.stop(completion_seconds=workflow_completion_timeout_sec)
         process.application = cls._instance = None
+        registry.listened = None  # it is said of one launch
         if destroy_registry:
             registry.clear()
 

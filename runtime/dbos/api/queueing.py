@@ -143,7 +143,7 @@ class Queueing:
 
     @classmethod
     def listen_queues(cls, queues: Sequence[str | Queue]) -> None:
-        """Have this process serve these queues only, and no other one; before DBOS.launch().
+        """Have this process serve these queues only, and no other one; before DBOS.launch(), until DBOS.destroy().
 
         It still serves what has no queue, such as recovered and forked workflows. Raises DBOSException after
         launch, TypeError or ValueError for what is no name of a queue.

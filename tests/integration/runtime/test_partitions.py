@@ -327,6 +327,16 @@ def test_a_process_serves_what_it_listens_to(launch: Launch, lanes: Lanes, clien
         DBOS.listen_queues(["others"])
 
 
+def test_what_a_process_listens_to_is_forgotten_when_it_is_destroyed(launch: Launch, lanes: Lanes) -> None:
+    DBOS.listen_queues(["mine"])
+    launch()
+    DBOS.destroy()
+    launch()
+    DBOS.register_queue("others")
+    lanes.go.set()
+    assert DBOS.enqueue_workflow("others", lanes.workflow, "x", 1).get_result(polling_interval_sec=0.05) is None
+
+
 def test_a_queue_before_launch_tells_what_was_declared() -> None:
     queue = Queue("declared", worker_concurrency=2, partition_limiter={"limit": 1, "period": 2})
     assert (queue.worker_concurrency, queue.partition_limiter) == (2, {"limit": 1, "period": 2})
