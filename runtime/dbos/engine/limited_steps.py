@@ -30,11 +30,14 @@ def _timed(name: str, seconds: float, function: Function) -> Function:
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                return await function(*args, **kwargs)
-        except TimeoutError as error:
+                value = await function(*args, **kwargs)
+        except Exception as error:
             if limit.expired():
                 raise DBOSStepTimeoutError(name, seconds) from error
             raise
+        if limit.expired():  # whatever the function made of its cancellation
+            raise DBOSStepTimeoutError(name, seconds)
+        return value
 
     return run
 

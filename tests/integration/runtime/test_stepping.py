@@ -192,6 +192,26 @@ async def test_an_attempt_that_takes_too_long_is_cancelled_and_fails(launch: Lau
     assert ended == ["slow"]
 
 
+@pytest.mark.parametrize("way", ["returns", "raises"])
+async def test_an_attempt_that_withstands_its_cancellation_fails_all_the_same(launch: Launch, way: str) -> None:
+    @DBOS.step(name="stubborn", timeout_seconds=0.05)
+    async def stubborn() -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if way == "raises":
+                raise ValueError("not now") from None
+        return "too late"
+
+    @DBOS.workflow(name="work")
+    async def work() -> str:
+        return await stubborn()
+
+    launch()
+    with pytest.raises(DBOSStepTimeoutError):
+        await work()
+
+
 async def test_steps_side_by_side_are_numbered_in_the_order_of_the_calls(launch: Launch) -> None:
     @DBOS.step(name="tick")
     async def tick(number: int) -> int:
