@@ -15,7 +15,7 @@ from dbos.api.client_managing import ClientManaging
 from dbos.api.client_queueing import ClientQueueing
 from dbos.api.client_schedules import ClientSchedules
 from dbos.api.client_transactions import ClientTransactions
-from dbos.api.enqueueing import new_record, new_records
+from dbos.api.enqueueing import new_record, new_records, policy_of
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions
 from dbos.api.runtime import SAFETY_SECONDS, note_event_loop
@@ -247,7 +247,7 @@ class DBOSClient(
         return self._insert_many(options, records)
 
     def _insert_many(self, options: EnqueueOptions, records: list[NewWorkflow]) -> Plan[list[WorkflowId]]:
-        told = yield from insert_many(records, policy=options.get("duplication_policy", "reject"))
+        told = yield from insert_many(records, policy=policy_of(options))
         if any(new for _, new in told) and records[0].status == WorkflowStatusString.ENQUEUED:  # as all of them
             self._services.wake_queue(options["queue_name"])
         return [workflow_id for workflow_id, _ in told]
@@ -256,7 +256,7 @@ class DBOSClient(
         return (yield from self._insert(options, self.new_record(options, args, kwargs)))
 
     def _insert(self, options: EnqueueOptions, record: NewWorkflow) -> Plan[WorkflowId]:
-        workflow_id, insertion = yield from insert(record, policy=options.get("duplication_policy", "reject"))
+        workflow_id, insertion = yield from insert(record, policy=policy_of(options))
         if insertion.created and record.status == WorkflowStatusString.ENQUEUED:
             self._services.wake_queue(options["queue_name"])
         return workflow_id

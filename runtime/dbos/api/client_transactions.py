@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from dbos._serialization import WorkflowSerializationFormat
 from dbos._sys_db import SendMessage
-from dbos.api.enqueueing import new_record
+from dbos.api.enqueueing import new_record, policy_of
 from dbos.api.handles import StatusReader, WorkflowHandle
 from dbos.api.options import EnqueueOptions
 from dbos.core.statuses import WorkflowStatusString
@@ -45,8 +45,7 @@ class ClientTransactions(StatusReader):
         runnable = record.status == WorkflowStatusString.ENQUEUED
         queues = {options["queue_name"]} if runnable else set()
         news = [(CHANNEL, payload) for payload in payloads(services.database.schema, queues, [])]
-        policy = options.get("duplication_policy", "reject")
-        workflow_id = self._within(conn_or_session, inserting(record, policy=policy, news=news))
+        workflow_id = self._within(conn_or_session, inserting(record, policy=policy_of(options), news=news))
         return WorkflowHandle(workflow_id, services, self)
 
     def send_in_transaction(

@@ -12,6 +12,7 @@ from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions, check_attributes, check_policy, check_priority, check_reuse, check_seconds
 from dbos.api.runtime import engine
 from dbos.api.tracing import carrier_of
+from dbos.core.deduplication import check_duplication
 from dbos.core.ids import WorkflowId, check_name, check_text
 from dbos.core.refusals import InvalidArgumentError
 from dbos.core.statuses import WorkflowStatusString
@@ -97,6 +98,11 @@ def new_records(
     return [first, *others]
 
 
+def policy_of(options: EnqueueOptions) -> str:
+    """What a client does about a duplicate. Raises InvalidArgumentError where there can be none."""
+    return check_duplication(options.get("duplication_policy"), options.get("deduplication_id"))
+
+
 def enqueue_options_call(options: EnqueueOptions, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WorkflowHandle[Any]:
     """Enqueue by options, in the application."""
     running = engine()
@@ -142,7 +148,7 @@ def check_enqueue(options: EnqueueOptions) -> None:
     if unknown:
         raise TypeError(f"EnqueueOptions: unknown {', '.join(unknown)}; known are {', '.join(sorted(KNOWN))}")
     check_name(options["queue_name"], subject="queue_name")
-    check_policy(options.get("duplication_policy", "reject"))
+    check_policy(options.get("duplication_policy"))
     for name in (
         "workflow_name",
         "workflow_id",

@@ -55,7 +55,8 @@ class EnqueueOptions(TypedDict, total=False):
     deduplication_id: NotRequired[str]
     """At most one active workflow of the queue has it. Default: none."""
     duplication_policy: NotRequired[DuplicationPolicy]
-    """For a deduplication ID that is held: `reject` raises, `return-existing` attaches. Default: `reject`."""
+    """For a deduplication ID that is held: `reject` raises, `return-existing` attaches and needs that ID. Default:
+    `reject`."""
     priority: NotRequired[int]
     """1 to 2147483647, lower first. Default: none, which comes before all."""
     queue_partition_key: NotRequired[str]
@@ -167,7 +168,8 @@ class SetEnqueueOptions(Block[EnqueueSettings | None]):
     """Options for the workflows that are enqueued in the block.
 
     `deduplication_id`: at most one active workflow of the queue has it; another raises
-    DBOSQueueDeduplicatedError, or with `duplication_policy="return-existing"` attaches to the first.
+    DBOSQueueDeduplicatedError, or with `duplication_policy="return-existing"` attaches to the first; that policy
+    without a deduplication ID is refused when something is enqueued.
     `priority`: 1 to 2147483647, lower first; without one a workflow comes before all that have one.
     `delay_seconds`: not before that time. `app_version`: only workers of that version.
     `queue_partition_key`: the lane of a partitioned queue, which has limits of its own.
@@ -194,7 +196,7 @@ class SetEnqueueOptions(Block[EnqueueSettings | None]):
             )
         self._settings = EnqueueSettings(
             deduplication_id=deduplication_id,
-            duplication_policy=check_policy(duplication_policy or "reject"),
+            duplication_policy=check_policy(duplication_policy),
             priority=check_priority(priority),
             app_version=app_version,
             delay_seconds=check_seconds(delay_seconds, subject="delay_seconds"),
@@ -234,11 +236,11 @@ def check_reuse(policy: str | None) -> str:
     return policy or "return-existing"
 
 
-def check_policy(policy: str) -> str:
+def check_policy(policy: str | None) -> str:
     """The duplication policy. Raises ValueError saying what was expected."""
-    if policy not in {"reject", "return-existing"}:
+    if policy not in {None, "reject", "return-existing"}:
         raise InvalidArgumentError(f"duplication_policy: expected 'reject' or 'return-existing', got {policy!r}")
-    return policy
+    return policy or "reject"
 
 
 def check_attributes(attributes: object, *, merge: bool = False) -> Mapping[str, Any] | None:

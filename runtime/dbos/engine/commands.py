@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dbos._error import DBOSConflictingWorkflowError, DBOSQueueDeduplicatedError, DBOSWorkflowIDInUseError
+from dbos.core.deduplication import check_duplication
 from dbos.core.ids import OwnerToken, WorkflowId, check_name, child_workflow_id
 from dbos.core.outcome import Outcome
 from dbos.core.refusals import InvalidArgumentError
@@ -94,9 +95,13 @@ def _call(services: Services, call: Call) -> Plan[Any]:
 
 
 def enqueue(services: Services, queue_name: str, call: Call) -> Plan[WorkflowId]:
-    """Put a workflow on a queue, once for its ID; the ID of the workflow that is there."""
+    """Put a workflow on a queue, once for its ID; the ID of the workflow that is there.
+
+    Raises ValueError for options of the blocks around the call that cannot be, alone or together.
+    """
     check_name(queue_name, subject="queue name")
     options = enqueue_settings.get() or EnqueueSettings()
+    policy = check_duplication(options.duplication_policy, options.deduplication_id)
     delay_until = None if options.delay_seconds is None else epoch_ms() + int(options.delay_seconds * 1000)
 
     def as_enqueued(record: NewWorkflow) -> NewWorkflow:
@@ -111,7 +116,7 @@ def enqueue(services: Services, queue_name: str, call: Call) -> Plan[WorkflowId]
             delay_until_ms=delay_until,
         )
 
-    started = yield from _insert(services, call, as_enqueued, policy=options.duplication_policy)
+    started = yield from _insert(services, call, as_enqueued, policy=policy)
     if started.created and delay_until is None:
         services.wake_queue(queue_name)
     return started.workflow_id
@@ -136,6 +141,8 @@ def enqueue_described(
     goes to the latest one.
     """
     options = enqueue_settings.get() or EnqueueSettings()
+    deduplication_id = described.deduplication_id or options.deduplication_id
+    policy = check_duplication(policy or options.duplication_policy, deduplication_id)
     delay_until = described.delay_until_ms
     if delay_until is None and options.delay_seconds is not None:
         delay_until = epoch_ms() + int(options.delay_seconds * 1000)
@@ -158,7 +165,7 @@ def enqueue_described(
             timeout_ms=described.timeout_ms if timed else record.timeout_ms,
             deadline_ms=None if timed else record.deadline_ms,
             delay_until_ms=delay_until,
-            deduplication_id=described.deduplication_id or options.deduplication_id,
+            deduplication_id=deduplication_id,
             priority=described.priority or options.priority or 0,
             partition_key=described.partition_key or options.partition_key,
             attributes=(
@@ -169,7 +176,6 @@ def enqueue_described(
 
     workflow = WorkflowFunction(name=described.name, function=_elsewhere, is_async=False)
     call = Call(workflow=workflow, args=(), kwargs={})
-    policy = policy or options.duplication_policy
     inserted = yield from _insert(services, call, as_described, policy=policy, given_id=given_id)
     if inserted.created and delay_until is None:
         services.wake_queue(described.queue_name or "")

@@ -140,6 +140,7 @@ def test_filters_that_cannot_be_are_refused_and_named(listed: DBOSClient, filter
         (_options(workflow_timeout="1"), "workflow_timeout: expected seconds"),
         (_options(workflow_timeout=float("nan")), "workflow_timeout"),
         (_options(duplication_policy="ignore"), "duplication_policy: expected 'reject'"),
+        (_options(duplication_policy="return-existing"), "duplication_policy: expected a deduplication_id"),
     ],
 )
 def test_options_that_cannot_be_are_refused_and_named(listed: DBOSClient, options: Any, said: str) -> None:

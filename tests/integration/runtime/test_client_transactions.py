@@ -15,7 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from dbos import DBOS, DBOSClient, Queue
-from dbos.error import DBOSConflictingWorkflowError, DBOSQueueDeduplicatedError, DBOSWorkflowIDInUseError
+from dbos.error import (
+    DBOSConflictingWorkflowError,
+    DBOSException,
+    DBOSQueueDeduplicatedError,
+    DBOSWorkflowIDInUseError,
+)
 from dbos.store.operation import DatabaseClosedError
 from integration.runtime.conftest import Launch
 from support.bystander import Bystander
@@ -87,6 +92,8 @@ def test_what_is_refused_leaves_the_transaction_usable(client: DBOSClient, sql: 
             )
         with pytest.raises(DBOSWorkflowIDInUseError):
             client.enqueue_in_transaction(transaction, _options(workflow_id="first", workflow_id_reuse_policy="reject"))
+        with pytest.raises(DBOSException, match="duplication_policy: expected a deduplication_id"):
+            client.enqueue_in_transaction(transaction, _options(duplication_policy="return-existing"))
         with pytest.raises(TypeError, match="unknown colour"):
             client.enqueue_in_transaction(transaction, _options(colour="red"))
         client.enqueue_in_transaction(transaction, _options(workflow_id="second", delay_seconds=60))

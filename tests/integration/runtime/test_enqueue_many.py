@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dbos import DBOS, DBOSClient, Queue, SetEnqueueOptions, SetWorkflowID
-from dbos.error import DBOSQueueDeduplicatedError
+from dbos.error import DBOSException, DBOSQueueDeduplicatedError
 from integration.runtime.conftest import Launch
 from support.bystander import Bystander
 
@@ -97,6 +97,9 @@ def test_one_refusal_is_raised_after_the_others_are_stored(client: DBOSClient, s
         {**OPTIONS, "deduplication_id": "one", "duplication_policy": "return-existing"}, [(3,), (4,)]
     )
     assert {handle.workflow_id for handle in existing} == set(_order(sql))
+    for calls in ([(5,), (6,)], []):
+        with pytest.raises(DBOSException, match="duplication_policy: expected a deduplication_id"):
+            client.enqueue_many({**OPTIONS, "duplication_policy": "return-existing"}, calls)
 
 
 def test_the_options_around_the_call_apply_to_each(launch: Launch, sql: Bystander) -> None:

@@ -143,6 +143,29 @@ def test_a_deduplication_id_is_held_by_one_active_workflow_of_the_queue(launch: 
         assert queue.enqueue(work, 5).get_result() == 5
 
 
+def test_a_policy_for_duplicates_needs_an_id_by_which_there_can_be_one(launch: Launch) -> None:
+    queue = Queue("work")
+
+    @DBOS.workflow(name="work")
+    def work() -> None: ...
+
+    def by_options(**more: Any) -> str:
+        options: Any = {"workflow_name": "work", "queue_name": "other", **more}
+        return DBOS.enqueue_workflow_with_options(options).workflow_id
+
+    launch()
+    with SetEnqueueOptions(deduplication_id="one"), SetEnqueueOptions(duplication_policy="return-existing"):
+        for enqueue in (lambda: queue.enqueue(work), lambda: queue.enqueue_many(work, [()]), by_options):
+            with pytest.raises(DBOSException, match="duplication_policy: expected a deduplication_id"):
+                enqueue()
+        held = by_options(deduplication_id="two")
+    with SetEnqueueOptions(deduplication_id="two"):
+        assert by_options(duplication_policy="return-existing") == held
+    with SetEnqueueOptions(duplication_policy="return-existing"), SetEnqueueOptions(deduplication_id="three"):
+        queue.enqueue(work).get_result()
+    by_options(duplication_policy=None)
+
+
 def test_a_delayed_workflow_starts_once_its_delay_is_over(launch: Launch, sql: Sql) -> None:
     queue = Queue("work", polling_interval_sec=0.1)
 
