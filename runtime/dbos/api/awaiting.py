@@ -31,13 +31,14 @@ class Awaiting:
         """
         refuse_event_loop("DBOS.get_result")
         services, (only,) = engine().services, check_ids([workflow_id])
-        return run_blocking(get_result(services, only, poll_seconds=1.0, as_child=False), services)
+        return run_blocking(get_result(services, only, poll_seconds=1.0, as_child=False), services).unwrap()
 
     @classmethod
     async def get_result_async(cls, workflow_id: str) -> Any:
         """As get_result."""
         services, (only,) = engine().services, check_ids([workflow_id])
-        return await run_on_loop(get_result(services, only, poll_seconds=1.0, as_child=False), services)
+        plan = get_result(services, only, poll_seconds=1.0, as_child=False)
+        return (await run_on_loop(plan, services)).unwrap()
 
     @classmethod
     def wait_first(

@@ -76,7 +76,8 @@ def wrap_workflow(workflow: WorkflowFunction) -> Callable[..., Any]:
         async def call_on_loop(*args: Any, **kwargs: Any) -> Any:
             refuse_in_step()
             services = engine().services
-            return await run_on_loop(call_workflow(services, registry.call(workflow, args, kwargs)), services)
+            plan = call_workflow(services, registry.call(workflow, args, kwargs))
+            return (await run_on_loop(plan, services)).unwrap()
 
         wrapper: Callable[..., Any] = call_on_loop
     else:
@@ -85,7 +86,7 @@ def wrap_workflow(workflow: WorkflowFunction) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             refuse_in_step()
             services = engine().services
-            return run_blocking(call_workflow(services, registry.call(workflow, args, kwargs)), services)
+            return run_blocking(call_workflow(services, registry.call(workflow, args, kwargs)), services).unwrap()
 
         wrapper = call
     setattr(wrapper, WORKFLOW_ATTRIBUTE, workflow)
@@ -102,7 +103,7 @@ def wrap_step(step: StepFunction, as_workflow: WorkflowFunction) -> Callable[...
             if execution is None:
                 return await step.function(*args, **kwargs)
             services = engine().services
-            return await run_on_loop(run_step(services, execution, step, args, kwargs), services)
+            return (await run_on_loop(run_step(services, execution, step, args, kwargs), services)).unwrap()
 
         wrapper: Callable[..., Any] = call_on_loop
     else:
@@ -113,7 +114,7 @@ def wrap_step(step: StepFunction, as_workflow: WorkflowFunction) -> Callable[...
             if execution is None:
                 return step.function(*args, **kwargs)
             services = engine().services
-            return run_blocking(run_step(services, execution, step, args, kwargs), services)
+            return run_blocking(run_step(services, execution, step, args, kwargs), services).unwrap()
 
         wrapper = call
     setattr(wrapper, WORKFLOW_ATTRIBUTE, as_workflow)

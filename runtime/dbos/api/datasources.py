@@ -143,9 +143,9 @@ class SQLAlchemyDatasource:
         def call(*args: Any, **kwargs: Any) -> Any:
             execution = recording_execution()
             if execution is None:
-                return run_blocking(run_plainly(transaction, args, kwargs), NOWHERE)
+                return run_blocking(run_plainly(transaction, args, kwargs), NOWHERE).unwrap()
             services = engine().services
-            return run_blocking(run_transaction(services, execution, transaction, args, kwargs), services)
+            return run_blocking(run_transaction(services, execution, transaction, args, kwargs), services).unwrap()
 
         return call
 
@@ -241,9 +241,10 @@ class AsyncSQLAlchemyDatasource:
         async def call(*args: Any, **kwargs: Any) -> Any:
             execution = recording_execution()
             if execution is None:
-                return await run_on_loop(run_plainly(transaction, args, kwargs), NOWHERE)
+                return (await run_on_loop(run_plainly(transaction, args, kwargs), NOWHERE)).unwrap()
             services = engine().services
-            return await run_on_loop(run_transaction(services, execution, transaction, args, kwargs), services)
+            plan = run_transaction(services, execution, transaction, args, kwargs)
+            return (await run_on_loop(plan, services)).unwrap()
 
         return call
 

@@ -11,7 +11,6 @@ from dbos.core.outcome import Outcome
 from dbos.engine.commands import get_result
 from dbos.engine.context import recording_execution
 from dbos.engine.interpreters import run_blocking, run_on_loop
-from dbos.engine.plan import Plan
 from dbos.engine.services import Services
 
 R_co = TypeVar("R_co", covariant=True)
@@ -56,14 +55,12 @@ class WorkflowHandle(Generic[R_co]):
         """
         if self._running is not None and recording_execution() is None:
             return self._running.result().unwrap()  # type: ignore[no-any-return]
-        return run_blocking(self._result(polling_interval_sec), self._services)
+        plan = get_result(self._services, self.workflow_id, poll_seconds=polling_interval_sec)
+        return run_blocking(plan, self._services).unwrap()  # type: ignore[no-any-return]
 
     def get_status(self) -> WorkflowStatus:
         """The workflow's status now. Raises DBOSNonExistentWorkflowError when there is no such workflow."""
         return self._reader.status_of(self.workflow_id)
-
-    def _result(self, seconds: float) -> Plan[R_co]:
-        return get_result(self._services, self.workflow_id, poll_seconds=seconds)
 
 
 class WorkflowHandleAsync(Generic[R_co]):
@@ -97,8 +94,8 @@ class WorkflowHandleAsync(Generic[R_co]):
             running = self._running
             outcome = await asyncio.shield(asyncio.wrap_future(running) if isinstance(running, Future) else running)
             return outcome.unwrap()  # type: ignore[no-any-return]
-        plan: Plan[R_co] = get_result(self._services, self.workflow_id, poll_seconds=polling_interval_sec)
-        return await run_on_loop(plan, self._services)
+        plan = get_result(self._services, self.workflow_id, poll_seconds=polling_interval_sec)
+        return (await run_on_loop(plan, self._services)).unwrap()  # type: ignore[no-any-return]
 
     async def get_status(self) -> WorkflowStatus:
         """The workflow's status now. Raises DBOSNonExistentWorkflowError when there is no such workflow."""

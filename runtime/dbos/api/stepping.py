@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 from dbos._error import DBOSException
 from dbos.api.runtime import engine, refuse_event_loop
+from dbos.core.outcome import Outcome
 from dbos.core.retry import RetryPolicy
 from dbos.engine.context import Execution, recording_execution
 from dbos.engine.interpreters import run_blocking, run_on_loop
@@ -172,7 +173,7 @@ def _run(
         return call(*args, **kwargs)
     services = engine().services
     plan = run_step(services, place.execution, step, args, kwargs, function_id=place.function_id)
-    return run_blocking(plan, services)
+    return run_blocking(plan, services).unwrap()
 
 
 async def _run_on_loop(
@@ -181,7 +182,7 @@ async def _run_on_loop(
     async def call(*args: Any, **kwargs: Any) -> Any:
         if inspect.iscoroutinefunction(func):
             return await func(*args, **kwargs)
-        result = await asyncio.to_thread(func, *args, **kwargs)
+        result = (await asyncio.to_thread(_outcome_of, func, *args, **kwargs)).unwrap()
         return await result if inspect.isawaitable(result) else result
 
     step = _step_of(options, func, call, is_async=True)
@@ -189,7 +190,7 @@ async def _run_on_loop(
         return await call(*args, **kwargs)
     services = engine().services
     plan = run_step(services, place.execution, step, args, kwargs, function_id=place.function_id)
-    return await run_on_loop(plan, services)
+    return (await run_on_loop(plan, services)).unwrap()
 
 
 def _step_of(
@@ -222,6 +223,14 @@ def _name_of(func: Callable[..., Any]) -> str:
     while not hasattr(inner, "__qualname__") and hasattr(inner, "func"):
         inner = inner.func  # a partial is called what it calls
     return str(getattr(inner, "__qualname__", type(func).__qualname__))
+
+
+def _outcome_of(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
+    """What a function gave, for another thread: a future of asyncio takes no StopIteration, so that its awaiter hangs."""
+    try:
+        return Outcome(func(*args, **kwargs))
+    except Exception as error:  # noqa: BLE001 -- user code raises anything; it is the outcome
+        return Outcome(error=error)
 
 
 async def _await(awaitable: Any) -> Any:

@@ -61,10 +61,10 @@ def _wrap(name: str, func: Callable[..., Any], isolation_level: str) -> Callable
     def call(*args: Any, **kwargs: Any) -> Any:
         services, execution = engine().services, recording_execution()
         if execution is not None:
-            return run_blocking(run_transaction(services, execution, transaction(), args, kwargs), services)
+            return run_blocking(run_transaction(services, execution, transaction(), args, kwargs), services).unwrap()
         if current_step.get() is not None:
-            return run_blocking(run_plainly(transaction(), args, kwargs), services)
-        return run_blocking(call_workflow(services, registry.call(as_workflow, args, kwargs)), services)
+            return run_blocking(run_plainly(transaction(), args, kwargs), services).unwrap()
+        return run_blocking(call_workflow(services, registry.call(as_workflow, args, kwargs)), services).unwrap()
 
     def run_here(*args: Any, **kwargs: Any) -> Any:
         return call(*args, **kwargs)

@@ -14,7 +14,10 @@ class Outcome:
     error: Exception | None = None
 
     def unwrap(self) -> Any:
-        """The value; raises the exception when there is one."""
+        """The value; raises the exception when there is one.
+
+        Not for the errors of user code inside a generator: a StopIteration would not come out of it.
+        """
         if self.error is not None:
             raise self.error
         return self.value

@@ -60,7 +60,7 @@ def start(services: Services, call: Call) -> Plan[Started]:
     return (yield from _start(services, call, owner))
 
 
-def call_workflow(services: Services, call: Call) -> Plan[Any]:
+def call_workflow(services: Services, call: Call) -> Plan[Outcome]:
     """Run a workflow as a function call: its result, or its exception.
 
     In a workflow it is a child, and its result is a step of the parent.
@@ -71,11 +71,11 @@ def call_workflow(services: Services, call: Call) -> Plan[Any]:
         return (yield from _call(services, call))
 
 
-def _call(services: Services, call: Call) -> Plan[Any]:
+def _call(services: Services, call: Call) -> Plan[Outcome]:
     parent = recording_execution()
     if parent is None:
         started = yield from _start(services, call, services.new_owner())
-        return (yield from _run_or_attach(services, call, started)).unwrap()
+        return (yield from _run_or_attach(services, call, started))
     # Both IDs before the first wait: calls that run side by side have those of their order.
     start_id, function_id = parent.next_function_id(), parent.next_function_id()
     try:
@@ -87,11 +87,11 @@ def _call(services: Services, call: Call) -> Plan[Any]:
         raise
     replayed = replay(parent, function_id, GET_RESULT)
     if replayed is not None:
-        return replayed.unwrap()
+        return replayed
     began = epoch_ms()
     outcome = yield from _run_or_attach(services, call, started, parent)
     yield from _record_result(services, parent, function_id, started.workflow_id, outcome, began=began)
-    return outcome.unwrap()
+    return outcome
 
 
 def enqueue(services: Services, queue_name: str, call: Call) -> Plan[WorkflowId]:
@@ -186,20 +186,20 @@ def _elsewhere() -> None:
     """Stands for the function of a workflow that is enqueued by its name: it is called where it is registered."""
 
 
-def get_result(services: Services, workflow_id: str, *, poll_seconds: float, as_child: bool = True) -> Plan[Any]:
-    """Wait for a workflow's result; in a workflow the result is a step of it, which names it when `as_child`."""
+def get_result(services: Services, workflow_id: str, *, poll_seconds: float, as_child: bool = True) -> Plan[Outcome]:
+    """Wait for what a workflow gives; in a workflow this is a step of it, which names the other one when `as_child`."""
     parent = recording_execution() if services.records_steps else None
     if parent is None:
-        return (yield from await_outcome(services.signals, workflow_id, poll_seconds=poll_seconds)).unwrap()
+        return (yield from await_outcome(services.signals, workflow_id, poll_seconds=poll_seconds))
     function_id = parent.next_function_id()
     replayed = replay(parent, function_id, GET_RESULT)
     if replayed is not None:
-        return replayed.unwrap()
+        return replayed
     began = epoch_ms()
     outcome = yield from await_result(services, workflow_id, poll_seconds=poll_seconds, execution=parent)
     child = workflow_id if as_child else None
     yield from _record_result(services, parent, function_id, child, outcome, began=began)
-    return outcome.unwrap()
+    return outcome
 
 
 def introspect(services: Services, name: str, look: Callable[[], Any]) -> Plan[Any]:

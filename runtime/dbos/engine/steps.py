@@ -43,7 +43,7 @@ def run_step(
     kwargs: dict[str, Any],
     *,
     function_id: int | None = None,
-) -> Plan[Any]:
+) -> Plan[Outcome]:
     """Run a step until it succeeds or its retries are spent; its ID is the next one unless it was drawn before.
 
     A step with a checkpoint is replayed without calling user code. The outcome, success or failure, is
@@ -52,7 +52,7 @@ def run_step(
     function_id = function_id or execution.next_function_id()
     replayed = replay(execution, function_id, step.name)
     if replayed is not None:
-        return replayed.unwrap()
+        return replayed
     yield from ensure_owned(execution)
     function = limited(services, execution, step)
     started_ms, started = epoch_ms(), time.monotonic()
@@ -68,7 +68,7 @@ def run_step(
     yield from record_checkpoint(execution, record)
     result = "success" if outcome.error is None else "error"
     services.telemetry.emit(StepEnded(step.name, result, time.monotonic() - started, attempts - 1))
-    return outcome.unwrap()
+    return outcome
 
 
 def replay(execution: Execution, function_id: int, name: str) -> Outcome | None:

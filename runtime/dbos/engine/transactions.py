@@ -86,6 +86,14 @@ class _ConflictError(Exception):
     """The transaction is to be tried again; the cause tells why."""
 
 
+class _FailedError(Exception):
+    """The function raised `error`, and is not called again. Rolls back; unlike a StopIteration it passes generators."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
 class _Nowhere:
     """For plans that read and write no system database: they may run without an application."""
 
@@ -114,7 +122,7 @@ def run_transaction(
     transaction: TransactionFunction,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
-) -> Plan[Any]:
+) -> Plan[Outcome]:
     """Run a transaction as the next step of a workflow: its result, or its exception.
 
     Exactly once: what it changed and its checkpoint are one commit, and a replay that finds the checkpoint
@@ -125,7 +133,7 @@ def run_transaction(
     execution.databases.add(transaction.database)
     replayed = replay(execution, function_id, transaction.name)
     if replayed is not None:
-        return replayed.unwrap()
+        return replayed
     yield from ensure_owned(execution)
     step, started = new_step(services, execution, transaction.name, function_id), time.monotonic()
     key = StepKey(
@@ -148,17 +156,17 @@ def run_transaction(
     yield from record_checkpoint(execution, replace(told, completed_at_ms=epoch_ms()))
     result = "success" if outcome.error is None else "error"
     services.telemetry.emit(StepEnded(transaction.name, result, time.monotonic() - started, retries))
-    return outcome.unwrap()
+    return outcome
 
 
-def run_plainly(transaction: TransactionFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Plan[Any]:
-    """Run a transaction that nobody records: outside of workflows, and in steps.
+def run_plainly(transaction: TransactionFunction, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Plan[Outcome]:
+    """Run a transaction that nobody records, outside of workflows, and in steps: its result, or its exception.
 
     Inside a transaction of the same database it is a part of that one. A conflict is tried again.
     """
     if session_of(transaction.database) is not None:
         outcome: Outcome = yield Invoke(transaction.function, args, kwargs)
-        return outcome.unwrap()
+        return outcome
 
     def work() -> Plan[Any]:
         def body(session: Any) -> Plan[Any]:
@@ -172,8 +180,11 @@ def run_plainly(transaction: TransactionFunction, args: tuple[Any, ...], kwargs:
                 raise conflict.__cause__ from None  # nobody could tell whether it was committed
             raise
 
-    value, _ = yield from _retried(work, _nobody)
-    return value
+    try:
+        value, _ = yield from _retried(work, _nobody)
+    except _FailedError as failed:
+        return Outcome(error=failed.error)
+    return Outcome(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +229,9 @@ class _Attempt:
             return (yield from _transact(self.transaction, body))
         except _ConflictError:
             raise
-        except Exception as error:  # noqa: BLE001 -- user code raises anything; it is the outcome
+        except _FailedError as failed:
+            settled = self._settle(Outcome(error=failed.error))
+        except Exception as error:  # noqa: BLE001 -- user classes raise anything when pickled; it is the outcome
             settled = self._settle(Outcome(error=error))
         failure = self._checkpoint_of(settled)
         yield from _transact(self.transaction, lambda session: self._keep(session, failure))
@@ -302,9 +315,10 @@ def _call(
         is_conflict(error) or (is_lost(error) and not (yield from _is_usable(database, session)))
     ):
         raise _ConflictError from error
-    value = outcome.unwrap()
+    if error is not None:
+        raise _FailedError(error)
     yield from _act(database, session, flush)
-    return value
+    return outcome.value
 
 
 def _is_usable(database: UserDatabase, session: Any) -> Plan[bool]:

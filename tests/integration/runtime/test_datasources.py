@@ -132,6 +132,33 @@ def test_what_raises_is_rolled_back_and_recorded(site: Site, launch: Launch, use
     assert _accounts(user) == {}
 
 
+def test_a_stop_iteration_of_a_transaction_is_an_error_like_others(
+    user_url: str, launch: Launch, user: Bystander
+) -> None:
+    source = SQLAlchemyDatasource.create(user_url)
+
+    @source.transaction(name="first")
+    def first() -> str:
+        source.sql_session().execute(INSERT, {"owner": "ada", "cents": 1})
+        return next(iter(""))
+
+    @DBOS.workflow(name="work")
+    def work() -> str:
+        try:
+            return first()
+        except StopIteration:
+            return "nothing there"
+
+    launch()
+    with SetWorkflowID("w1"):
+        assert work() == "nothing there"
+    assert isinstance(DBOS.list_workflow_steps("w1")[0]["error"], StopIteration)
+    assert DBOS.fork_workflow("w1", 100).get_result() == "nothing there"
+    with pytest.raises(StopIteration):
+        first()
+    assert _accounts(user) == {}
+
+
 def test_a_lost_step_row_is_written_from_the_checkpoint_without_a_call(
     site: Site, launch: Launch, sql: Bystander, user: Bystander
 ) -> None:

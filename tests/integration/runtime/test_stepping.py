@@ -192,6 +192,17 @@ async def test_an_attempt_that_takes_too_long_is_cancelled_and_fails(launch: Lau
     assert ended == ["slow"]
 
 
+async def test_a_plain_function_that_stops_an_iteration_fails_on_a_loop_too(launch: Launch) -> None:
+    @DBOS.workflow(name="work")
+    async def work() -> None:
+        await DBOS.run_step_async({"name": "first"}, lambda: next(iter([])))
+
+    launch()
+    for run in (work(), DBOS.run_step_async(None, lambda: next(iter([])))):  # a coroutine cannot raise StopIteration
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await asyncio.wait_for(run, 30)
+
+
 @pytest.mark.parametrize("way", ["returns", "raises"])
 async def test_an_attempt_that_withstands_its_cancellation_fails_all_the_same(launch: Launch, way: str) -> None:
     @DBOS.step(name="stubborn", timeout_seconds=0.05)

@@ -157,6 +157,40 @@ def test_should_retry_decides_which_errors_are_tried_again(launch: Launch) -> No
     assert len(tries) == 3
 
 
+def test_a_stop_iteration_is_an_error_like_others(launch: Launch) -> None:
+    @DBOS.step(name="first")
+    def first(values: list[int]) -> int:
+        return next(iter(values))
+
+    @DBOS.workflow(name="child")
+    def child(values: list[int]) -> int:
+        return first(values)
+
+    def unnamed(values: list[int]) -> int:
+        return DBOS.run_step({"name": "unnamed"}, lambda: next(iter(values)))
+
+    def started(values: list[int]) -> int:
+        return DBOS.start_workflow(child, values).get_result()
+
+    @DBOS.workflow(name="work")
+    def work() -> list[str]:
+        said = []
+        for name, call in (("step", first), ("run_step", unnamed), ("child", child), ("handle", started)):
+            try:
+                call([])
+            except StopIteration:
+                said.append(name)
+        return said
+
+    launch()
+    with SetWorkflowID("w"):
+        assert work() == ["step", "run_step", "child", "handle"]
+    assert DBOS.fork_workflow("w", 100).get_result() == ["step", "run_step", "child", "handle"]
+    for wait in (lambda: child([]), DBOS.start_workflow(child, []).get_result):
+        with pytest.raises(StopIteration):
+            wait()
+
+
 def test_a_should_retry_that_fails_is_the_outcome_of_the_step(launch: Launch, sql: Sql) -> None:
     def broken(_error: BaseException) -> bool:
         raise LookupError("broken predicate")

@@ -58,7 +58,7 @@ class Stage:
                 self.effects.append(effect)
                 effect = plan.send(self._perform(effect))
         except StopIteration as done:
-            return done.value
+            return done.value.unwrap()
 
     def _perform(self, effect: Any) -> Any:
         match effect:
@@ -243,4 +243,4 @@ def test_a_row_of_another_outcome_is_told_and_ones_own_is_not() -> None:
     assert isinstance(plan.send(there), Read)
     with pytest.raises(StopIteration) as done:
         plan.send(_checkpoint(completed_at_ms=write.record.completed_at_ms))
-    assert done.value.value == 5
+    assert done.value.value == Outcome(5)
