@@ -70,9 +70,12 @@ def decide_deletion(
     )
 
 
-def overdue(identity: Identity, now: datetime, *, terminating: bool) -> bool:
-    """Whether a finalizer lets go although its row cannot be reached."""
-    if identity.deleting_since is None:
+def overdue(identity: Identity, now: datetime, *, terminating: bool, reachable: bool = False) -> bool:
+    """Whether a finalizer lets go although its row cannot be reached.
+
+    Or is `reachable` and a queue that is not empty: only the workers of a terminating namespace will never empty it.
+    """
+    if identity.deleting_since is None or (reachable and not terminating):
         return False
     bound = LET_GO_AFTER_IN_TERMINATING_NAMESPACE if terminating else LET_GO_AFTER
     return now - identity.deleting_since >= bound

@@ -88,6 +88,10 @@ class DatabaseAccess:
         self._secret_read_at = None
         self.prepared = None
 
+    def look_again(self) -> None:
+        """Have the next call of `ensure` find out anew which database this is."""
+        self.prepared = None
+
     def succeeded(self) -> None:
         """Remember that the database answered."""
         self.breaker = self.breaker.succeeded()

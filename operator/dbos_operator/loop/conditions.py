@@ -12,7 +12,7 @@ from dbos_operator.loop.apply import Outcome
 from dbos_operator.loop.scale import TargetPlan
 from dbos_operator.reasons import Reason
 from dbos_operator.resources.conditions import Condition, ConditionType, Truth, ready, reconciling, stalled
-from dbos_operator.resources.identity import ObjectKey
+from dbos_operator.resources.identity import Kind, ObjectKey
 from dbos_operator.resources.resource import Problem
 
 _HEALS = frozenset(
@@ -74,12 +74,19 @@ def _open(child: ChildPlan, outcome: Outcome) -> Problem | None:
     if applied is not None and applied.error is not None:
         return Problem(Reason.WRITE_FAILED, applied.error)
     if child.deleting:
-        return Problem(Reason.DELETING, child.waits_for or "the row is being let go of")
+        return Problem(Reason.DELETING, child.waits_for or _farewell(child, refused=applied is not None))
     if child.change is not None and uid in outcome.refused:
         return Problem(Reason.PENDING, f"the finalizer could not be set: {outcome.refused[uid]}")
     if applied is not None and not applied.took_effect:
         return Problem(Reason.PENDING, "the row changed while it was looked at")
     return None
+
+
+def _farewell(child: ChildPlan, *, refused: bool) -> str:
+    """What a row that is still there waits for; only a queue's is refused, for what a look does not count."""
+    if refused and child.resource.identity.kind is Kind.QUEUE:
+        return f"the row goes when the queue {child.row_name!r} is empty: delayed workflows are on it"
+    return "the row is being let go of"
 
 
 def scaling_condition(target: TargetPlan | None, conflict: Problem | None) -> Condition:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from dbos_operator.decide.child import Situation
@@ -30,7 +30,7 @@ from dbos_operator.loop.figures import activity_of, record_figures
 from dbos_operator.loop.next_runs import NextRuns
 from dbos_operator.loop.observe import Observed, observe_pods, observe_request, see, workloads_to_list
 from dbos_operator.loop.parts import LoopParts
-from dbos_operator.loop.report import Pass, drafts, notices
+from dbos_operator.loop.report import Pass, drafts, is_held, notices
 from dbos_operator.loop.sampler import Sampler
 from dbos_operator.loop.scale import apply_scaling, decide_targets
 from dbos_operator.reasons import Reason
@@ -54,11 +54,14 @@ class DatabaseLoop:
         self,
         key: ObjectKey,
         *,
-        source: Callable[[], Assignment],
+        source: Callable[[], Assignment | None],
         parts: LoopParts,
-        reached: Callable[[], None],
+        reached: Callable[[], Awaitable[None]],
     ) -> None:
-        """`source` gives what is wanted now; `reached` is called when it turns out which database this is."""
+        """`source` gives what is wanted now, None when nothing is any more: the loop will be ended.
+
+        `reached` is called, and waited for, when it turns out which database this is.
+        """
         self.key = key
         self._source = source
         self._notify_reached = reached
@@ -74,6 +77,9 @@ class DatabaseLoop:
         self._next_runs = NextRuns()
         self.reached: Reached | None = None
         """Which database the URL arrived at; None while it is not known."""
+        self._tried = asyncio.Event()
+        """Set while nobody waits for another try to reach it."""
+        self._ended = False
         self.activity = Activity(settled=False)
         self._complaint = ""
         """What was last said of a database that cannot be used."""
@@ -84,6 +90,14 @@ class DatabaseLoop:
     def wake(self) -> None:
         """Have a pass soon; what wakes within the next moment shares it."""
         self._wake.set()
+
+    async def look_again(self) -> None:
+        """Return once the loop has tried anew to find out which database it works, or has ended."""
+        if self._tried.is_set() and not self._ended:
+            self._tried.clear()
+            self._access.look_again()
+            self.wake()
+        await self._tried.wait()
 
     @property
     def settled(self) -> bool:
@@ -113,6 +127,9 @@ class DatabaseLoop:
         now, began = self._parts.clock(), time.monotonic()
         self.pulse = began
         assignment = self._source()
+        if assignment is None:
+            self._next_due = None
+            return
         try:
             assignment = await self._reach(assignment, now)
             done = await self._work(assignment, now)
@@ -125,18 +142,22 @@ class DatabaseLoop:
             logger.info("database usable again", extra={"database": str(self.key)})
         self._remember(done)
         await self._parts.reporter.report(drafts(done, self._next_runs), notices(done, self._parts.reporter), now)
+        await self._let_queues_go(done)
         record_figures(done, self._clockworks, self._parts.metrics, time.monotonic() - began)
         await self._sample(done)
         self.activity = activity_of(done)
 
     async def _reach(self, assignment: Assignment, now: datetime) -> Assignment:
         """Get at the database, and find out whether another DBOSDatabase works it already."""
-        prepared = await self._access.ensure(assignment.spec, now, lingering=assignment.gone)
-        reached = Reached(prepared.identity, assignment.database.identity.precedence)
-        if reached != self.reached:
-            self.reached = reached
-            self._notify_reached()
-            assignment = self._source()
+        try:
+            prepared = await self._access.ensure(assignment.spec, now, lingering=assignment.gone)
+            reached = Reached(prepared.identity, assignment.database.identity.precedence)
+            if reached != self.reached:
+                self.reached = reached
+                await self._notify_reached()
+                assignment = self._source() or assignment
+        finally:
+            self._tried.set()
         if assignment.twin_of is not None:
             message = (
                 f"DBOSDatabase {assignment.twin_of} is older and works this database and schema; "
@@ -194,6 +215,12 @@ class DatabaseLoop:
             busy_queues=frozenset(busy),
         )
 
+    async def _let_queues_go(self, done: Pass) -> None:
+        """Let go of queues that wait to be empty where their workers are going as well."""
+        waiting = [child.resource for child in done.plan.children if is_held(child, done.outcome)]
+        why = "the queue is not empty, and its namespace goes"
+        await let_go(waiting, self._parts.cluster, self._parts.reporter, why, done.now, reachable=True)
+
     def _remember(self, done: Pass) -> None:
         self._observed = done.observed
         held = {uid: clockwork for uid, clockwork in self._clockworks.items() if uid in done.outcome.unfired}
@@ -245,6 +272,8 @@ class DatabaseLoop:
         self._wake.clear()
 
     async def _close(self) -> None:
+        self._ended = True
+        self._tried.set()
         if self._sampling is not None:
             self._sampling.cancel()
         await self._access.close()

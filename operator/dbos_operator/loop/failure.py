@@ -87,12 +87,23 @@ def child_draft(
     return Draft(child, partial(render_queue, queue, now=now), queue)
 
 
-async def let_go(children: Iterable[Child], cluster: Cluster, reporter: Reporter, why: str, now: datetime) -> None:
-    """Release the finalizers of deleted resources that have waited long enough for a row nobody can reach."""
+async def let_go(
+    children: Iterable[Child],
+    cluster: Cluster,
+    reporter: Reporter,
+    why: str,
+    now: datetime,
+    *,
+    reachable: bool = False,
+) -> None:
+    """Release the finalizers of deleted resources that have waited long enough for a row nobody can reach.
+
+    Or, where it is `reachable`, for a queue that nobody will empty.
+    """
     waiting = [
         child
         for child in children
-        if child.identity.deleting_since is not None and FINALIZER in child.identity.finalizers
+        if FINALIZER in child.identity.finalizers and overdue(child.identity, now, terminating=True)
     ]
     if not waiting:
         return
@@ -102,7 +113,7 @@ async def let_go(children: Iterable[Child], cluster: Cluster, reporter: Reporter
     due = [
         child
         for child in waiting
-        if overdue(child.identity, now, terminating=terminating[child.identity.key.namespace])
+        if overdue(child.identity, now, terminating=terminating[child.identity.key.namespace], reachable=reachable)
     ]
     notices = [_record(child, why) for child in due]
     await reporter.report((), notices, now)

@@ -125,7 +125,7 @@ class Operator:
         self._find_twins(world)
         wanted = world.databases()
         await self._stop([key for key in self._loops if key not in wanted])
-        for key in wanted:
+        for key in world.databases():  # one may have gone while loops ended
             self._start_or_wake(key, world, parts)
         await self._report_strays(world, parts)
         databases = world.now().snapshot.databases.values()
@@ -139,16 +139,34 @@ class Operator:
         return self._world
 
     def _start_or_wake(self, key: ObjectKey, world: World, parts: LoopParts) -> None:
-        mark = fingerprint(world.assignment(key))
+        assignment = world.assignment(key)
+        if assignment is None:
+            return
+        mark = fingerprint(assignment)
         running = self._loops.get(key)
         if running is None or running.task.done():
-            loop = DatabaseLoop(
-                key, source=partial(world.assignment, key), parts=parts, reached=partial(self._find_twins, world)
-            )
+            reached = partial(self._reached, key, world)
+            loop = DatabaseLoop(key, source=partial(world.assignment, key), parts=parts, reached=reached)
             self._loops[key] = _Running(loop, asyncio.create_task(loop.run(), name=f"database {key}"), mark)
         elif running.fingerprint != mark:
             running.fingerprint = mark
             running.loop.wake()
+
+    async def _reached(self, key: ObjectKey, world: World) -> None:
+        """Find out whether an older DBOSDatabase works what this one has reached.
+
+        Each older one looks first where it arrives itself: at a start, and after a restart of the server, which makes
+        its database another one, the younger may be there before it.
+        """
+        databases = world.now().snapshot.databases
+        own = databases[key].identity.precedence if key in databases else None
+        older = [
+            found.loop
+            for other, found in self._loops.items()
+            if own is not None and other in databases and databases[other].identity.precedence < own
+        ]
+        await asyncio.gather(*(loop.look_again() for loop in older))
+        self._find_twins(world)
 
     def _find_twins(self, world: World) -> None:
         """Of DBOSDatabases that turn out to be the same one only the oldest works."""

@@ -57,7 +57,7 @@ def drafts(done: Pass, next_runs: NextRuns) -> Iterator[Draft]:
     database = _database(done)
     yield Draft(done.assignment.database, partial(render_database, database, now=done.now), database)
     for child in done.plan.children:
-        if child.deleting and not child.waits_for:
+        if child.deleting and not is_held(child, done.outcome):
             continue  # on its way out: nobody waits for its status
         conditions = child_conditions(child, done.outcome)
         if isinstance(child.resource.spec, QueueSpec):
@@ -88,6 +88,12 @@ def notices(done: Pass, reporter: Reporter) -> Iterator[Notice]:
         if target.scaled_from is not None:
             message = f"{target.target}: {target.scaled_from} → {target.decision.replicas}: {target.decision.message}"
             yield Notice(target.queues[0].identity, Reason.SCALED, message)
+
+
+def is_held(child: ChildPlan, outcome: Outcome) -> bool:
+    """Whether a resource is being deleted and its row cannot go yet."""
+    applied = outcome.children.get(child.resource.identity.uid)
+    return child.deleting and (bool(child.waits_for) or (applied is not None and not applied.took_effect))
 
 
 def database_conditions(assignment: Assignment) -> tuple[Condition, ...]:

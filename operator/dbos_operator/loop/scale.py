@@ -162,7 +162,8 @@ async def _write_costs(plan: TargetPlan, observed: Observed, cluster: Cluster) -
 
 
 def _queue(child: ChildPlan) -> tuple[Resource[QueueSpec] | None, QueueSpec | None]:
-    if child.problem is not None or child.deleting or not isinstance(child.resource.spec, QueueSpec):
+    going = child.deleting and not child.waits_for  # what waits until the queue is empty waits for its workers
+    if child.problem is not None or going or not isinstance(child.resource.spec, QueueSpec):
         return None, None
     return child.resource, child.resource.spec
 

@@ -49,11 +49,15 @@ class World:
         usable = {key for key, database in moment.snapshot.databases.items() if database.spec is not None}
         return usable | {key for key in moment.resolution.views if key in self._last_seen}
 
-    def assignment(self, key: ObjectKey) -> Assignment:
-        """What the loop of a database has to look after now."""
+    def assignment(self, key: ObjectKey) -> Assignment | None:
+        """What the loop of a database has to look after now; None when it is gone, and nothing is owed to it."""
         moment = self.now()
         database = moment.snapshot.databases.get(key)
         gone = database is None or database.spec is None
+        if gone:
+            database = self._last_seen.get(key)
+        if database is None:
+            return None
         view = moment.resolution.views.get(key, DatabaseView())
         targets = {
             queue.spec.scaling.target
@@ -61,7 +65,7 @@ class World:
             if queue.spec is not None and queue.spec.scaling is not None
         }
         return Assignment(
-            database=self._last_seen[key] if gone or database is None else database,
+            database=database,
             gone=gone,
             twin_of=self.twins.get(key),
             view=view,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from dbos_operator.decide.changes import Applied, Change
 from dbos_operator.errors import ClusterError, ConflictError, DatabaseUnavailableError
 from dbos_operator.gateway.postgres import open_gateway
-from dbos_operator.gateway.protocol import Gateway, GatewayRequest, Observation, ObserveRequest, Prepared, Sample
+from dbos_operator.gateway.protocol import Gateway, GatewayRequest, Observation, ObserveRequest, Prepared
 from dbos_operator.loop import access
 from dbos_operator.loop.operator import Operator
 from dbos_operator.resources.identity import Kind
+from support.cut_off_gateway import CutOff, Outage
 from support.fake_cluster import FakeCluster
 from support.postgres import PostgresServer
 
@@ -23,45 +23,6 @@ Sql = Callable[..., list[dict[str, Any]]]
 Start = Callable[..., Any]
 
 WORKER = {"targetRef": {"name": "worker"}, "maxReplicas": 5, "idleAfter": "0s"}
-
-
-class Outage:
-    """A gateway that can be cut off."""
-
-    def __init__(self) -> None:
-        self.down = False
-
-    def open(self, request: GatewayRequest) -> Gateway:
-        return CutOff(open_gateway(request), self)
-
-
-class CutOff:
-    def __init__(self, gateway: Gateway, outage: Outage) -> None:
-        self._gateway = gateway
-        self._outage = outage
-
-    def _check(self) -> Gateway:
-        if self._outage.down:
-            raise DatabaseUnavailableError("the server is away")
-        return self._gateway
-
-    def prepare(self) -> Prepared:
-        return self._check().prepare()
-
-    def observe(self, request: ObserveRequest) -> Observation:
-        return self._check().observe(request)
-
-    def apply(self, changes: Sequence[Change]) -> list[Applied]:
-        return self._check().apply(changes)
-
-    def sample(self, since_ms: int | None) -> Sample:
-        return self._check().sample(since_ms)
-
-    def abandon(self) -> None:
-        self._gateway.abandon()
-
-    def close(self) -> None:
-        self._gateway.close()
 
 
 async def test_a_database_that_is_down_holds_replicas_and_comes_back(
@@ -316,3 +277,19 @@ async def test_a_target_that_does_not_exist_is_told_and_the_queue_stays_ready(
     cluster.apply(Kind.QUEUE, "emails", {"scaling": WORKER})
     await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails", "ScalingActive") == ("False", "TargetNotFound"))
     assert cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled")
+
+
+async def test_databases_that_go_together_are_no_error(
+    cluster: FakeCluster, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"other-{number}" for number in range(5)]
+    for name in names:
+        cluster.apply(Kind.DATABASE, name, {"secretRef": {"name": "db", "key": "url"}, "schema": name})
+        cluster.apply(Kind.QUEUE, f"{name}-queue", {"databaseRef": {"name": name}})
+    async with start() as operator:
+        await cluster.until(lambda: all(cluster.condition(Kind.DATABASE, name)[0] == "True" for name in names))
+        for name in names:
+            cluster.delete(Kind.QUEUE, f"{name}-queue")
+            cluster.delete(Kind.DATABASE, name)
+        await cluster.until(lambda: operator.activity().settled)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
