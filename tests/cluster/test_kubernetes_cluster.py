@@ -17,6 +17,7 @@ from dbos_operator.errors import ClusterError, ClusterForbiddenError, ConflictEr
 from dbos_operator.resources.identity import FINALIZER, Identity, Kind, ObjectKey, TargetRef
 from dbos_operator.resources.queue import parse_queue
 from dbos_operator.resources.resource import Workload
+from dbos_operator.resources.selector import Selector, UnknownSelectorError
 from dbos_operator.resources.workload import parse_workload
 from support.controlplane.fixtures import RESTRICTED_USER
 from support.controlplane.plane import ControlPlane
@@ -159,8 +160,41 @@ async def test_pods_are_those_that_the_selector_matches(
     pods = await the_pods(cluster, kubectl, count=2)
 
     assert all(pod.name.startswith("worker-") and pod.phase == "Pending" and not pod.terminating for pod in pods)
-    nobody = Workload(target=target, uid="u", replicas=0, ready_replicas=0, selector={})
-    assert await cluster.list_pods(nobody) == []
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{key: app, operator: In, values: [worker, other]}",
+        "{key: app, operator: In, values: [worker]}",
+        "{key: app, operator: NotIn, values: [other, stranger]}",
+        "{key: app, operator: NotIn, values: [other]}",
+        "{key: tier, operator: In, values: ['', fast]}",
+        "{key: tier, operator: NotIn, values: [slow, '']}",
+        "{key: app, operator: Exists}",
+        "{key: absent, operator: DoesNotExist}",
+    ],
+)
+async def test_pods_are_found_by_expressions_too(cluster: KubernetesCluster, kubectl: Kubectl, expression: str) -> None:
+    kubectl("run", "foreign", "--image=other:1", "--labels=app=other,foreign=true,tier=slow")
+    kubectl("run", "bystander", "--image=other:1", "--labels=foreign=true")
+    both = f"matchExpressions: [{{key: foreign, operator: DoesNotExist}}, {expression}]"
+    manifest = DEPLOYMENT.replace("matchLabels: {app: worker}", both)
+    kubectl.apply(manifest.replace("{app: worker}", "{app: worker, tier: fast}"))
+
+    pods = await the_pods(cluster, kubectl, count=2)
+
+    assert len(pods) == 2
+    assert all(pod.name.startswith("worker-") for pod in pods)
+
+
+async def test_pods_are_not_known_where_the_selector_says_nothing(
+    cluster: KubernetesCluster, target: TargetRef, kubectl: Kubectl
+) -> None:
+    await the_pods(cluster, kubectl, count=2)
+
+    with pytest.raises(UnknownSelectorError):
+        await cluster.list_pods(Workload(target=target, uid="u", replicas=2, ready_replicas=0, selector=Selector()))
 
 
 async def test_a_deletion_cost_is_written_on_the_very_pod(

@@ -12,6 +12,7 @@ from dbos_operator.decide.rows import ExecutorRecord, ObservedRows, Owned, Row
 from dbos_operator.reasons import Reason
 from dbos_operator.resources.identity import ClusterId, Identity, Kind, ObjectKey, TargetRef, Uid
 from dbos_operator.resources.resource import Problem, Resource
+from dbos_operator.resources.selector import Selector
 from dbos_operator.resources.specs import DatabaseSpec, QueueSpec, ScheduleSpec
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
@@ -101,7 +102,7 @@ def an_executor(name: str, **fields: Any) -> ExecutorRecord:
         "namespace": "team",
         "pod_uid": f"uid-of-{name}",
         "target": WORKER,
-        "selector": {"app": "worker"},
+        "selector": Selector.of_labels({"app": "worker"}),
         "template": "t1",
         "seen_at": NOW,
         **fields,

@@ -19,6 +19,7 @@ from dbos_operator.resources.identity import ClusterId, Identity, Kind, ObjectKe
 from dbos_operator.resources.queue import parse_queue
 from dbos_operator.resources.resource import Workload
 from dbos_operator.resources.schedule import parse_schedule
+from dbos_operator.resources.selector import Selector
 
 PARSERS: Mapping[Kind, Callable[[Mapping[str, Any]], AnyResource]] = {
     Kind.DATABASE: parse_database,
@@ -99,7 +100,7 @@ class FakeCluster:
                 uid=f"uid-of-{name}",
                 replicas=replicas,
                 ready_replicas=replicas,
-                selector={"app": name},
+                selector=Selector.of_labels({"app": name}),
                 template=template,
             )
         )

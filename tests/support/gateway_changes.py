@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from dbos_operator.decide.changes import Fire, RowWrite, SeeExecutor, Write
 from dbos_operator.decide.rows import Columns, ExecutorRecord, Owned
 from dbos_operator.resources.identity import ClusterId, Kind, TargetRef, Uid
+from dbos_operator.resources.selector import Selector
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
+OF_WORKER = Selector.of_labels({"app": "worker"})
 CLUSTER = ClusterId("c1")
 QUEUE_COLUMNS: Columns = {
     "concurrency": None,
@@ -94,7 +96,9 @@ def a_fire(name: str, moment: datetime = NOW, *, uid: str = "s1", other_ids: tup
     )
 
 
-def see_executor(name: str, *, pod_uid: str = "p1", namespace: str = "team") -> SeeExecutor:
+def see_executor(
+    name: str, *, pod_uid: str = "p1", namespace: str = "team", selector: Selector = OF_WORKER
+) -> SeeExecutor:
     """A pod of the target `worker`."""
     return SeeExecutor(
         ExecutorRecord(
@@ -103,7 +107,7 @@ def see_executor(name: str, *, pod_uid: str = "p1", namespace: str = "team") -> 
             namespace=namespace,
             pod_uid=pod_uid,
             target=TargetRef(namespace, "Deployment", "worker"),
-            selector={"app": "worker"},
+            selector=selector,
             seen_at=NOW,
         )
     )

@@ -16,12 +16,13 @@ FINISHED = frozenset({"Succeeded", "Failed"})
 
 
 async def list_pods(api: ApiSession, workload: Workload) -> Sequence[Pod]:
-    """The pods of a workload that are not finished, terminating ones included."""
-    selector = ",".join(f"{label}={value}" for label, value in sorted(workload.selector.items()))
-    if not selector:
-        # An empty selector means every pod of the namespace to the API, and none to us.
-        return []
-    found = await list_objects(api, core_path(workload.target.namespace, "pods"), {"labelSelector": selector})
+    """The pods of a workload that are not finished, terminating ones included.
+
+    Raises UnknownSelectorError where nobody knows which they are: an empty
+    query would mean every pod of the namespace.
+    """
+    query = {"labelSelector": workload.selector.text}
+    found = await list_objects(api, core_path(workload.target.namespace, "pods"), query)
     pods = [parse_pod(manifest) for manifest in found]
     return [pod for pod in pods if pod.phase not in FINISHED]
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from dbos_operator.decide.changes import ForgetExecutor, LoseExecutor, Recover, SeeExecutor
 from dbos_operator.decide.rows import ExecutorRecord, Running
 from dbos_operator.resources.identity import ClusterId, TargetRef
+from dbos_operator.resources.selector import Selector
 
 FORGET_AFTER = timedelta(days=1)
 
@@ -32,7 +33,7 @@ class Sighting:
     """The pods of a target at this moment; `pods` is None when they could not be listed."""
 
     target: TargetRef
-    selector: Mapping[str, str]
+    selector: Selector
     template: str
     pods: tuple[PodSighting, ...] | None
 
@@ -150,12 +151,14 @@ def _seen(
                 namespace=sighting.target.namespace,
                 pod_uid=pod.uid,
                 target=sighting.target,
-                selector=dict(sighting.selector),
+                selector=sighting.selector,
                 template=sighting.template,
                 seen_at=now,
             )
             # What a new pod runs is unknown until the rows that the one before left are gone.
-            record = replace(before, gone_since=None) if before is not None and same else fresh
+            record = fresh
+            if before is not None and same:
+                record = replace(before, gone_since=None, selector=sighting.selector)
             if same and pod.name in versions:
                 record = replace(record, version=versions[pod.name])
             if record != before:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from dbos_operator.resources.identity import ClusterId, Kind, TargetRef, Uid
+from dbos_operator.resources.selector import Selector
 
 Value: TypeAlias = str | int | float | bool | None
 Columns: TypeAlias = Mapping[str, Value]
@@ -80,7 +81,8 @@ class ExecutorRecord:
     namespace: str
     pod_uid: str
     target: TargetRef
-    selector: Mapping[str, str]
+    selector: Selector
+    """By which its target found it."""
     template: str = ""
     """The pod template that the target had when the pod was first seen."""
     version: str | None = None

@@ -214,7 +214,7 @@ def _executor(seen: SeeExecutor) -> dict[str, Any]:
         "pod_uid": record.pod_uid,
         "target_kind": record.target.kind,
         "target_name": record.target.name,
-        "selector": dict(record.selector),
+        "selector": record.selector.record(),
         "template": record.template,
         "version": record.version,
         "seen_at_ms": to_ms(record.seen_at),

@@ -12,6 +12,7 @@ from dbos.store.operation import Statement
 from dbos_operator.decide.rows import Columns, ExecutorRecord, ObservedRows, Owned, Row, Running
 from dbos_operator.gateway.protocol import GatewayRequest, Observation, ObserveRequest
 from dbos_operator.resources.identity import ClusterId, Kind, TargetRef, Uid
+from dbos_operator.resources.selector import read_selector
 from dbos_operator.scaling.demand import QueueDemand
 
 SOON_MS = 15_000
@@ -144,7 +145,7 @@ def _executor(entry: Mapping[str, Any]) -> ExecutorRecord:
         namespace=entry["namespace"],
         pod_uid=entry["pod_uid"],
         target=TargetRef(entry["namespace"], entry["target_kind"], entry["target_name"]),
-        selector=entry["selector"],
+        selector=read_selector(entry["selector"]),
         template=entry["template"],
         version=entry["version"],
         seen_at=seen_at,

@@ -23,6 +23,7 @@ from dbos_operator.resources.identity import GROUP, Kind, ObjectKey
 from dbos_operator.resources.queue import parse_queue
 from dbos_operator.resources.resource import Resource
 from dbos_operator.resources.schedule import parse_schedule
+from dbos_operator.resources.selector import parse_selector
 
 PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Resource[Any]]] = {
     Kind.DATABASE: parse_database,
@@ -234,11 +235,25 @@ def _check_fields(manifest: Manifest, schemas: Schemas) -> None:
         # Read now, so that what is not base64 is refused like any other field.
         _ = manifest.data
     if kind in WORKLOADS:
+        _check_selector(manifest)
         try:
             parse_template(manifest.body["spec"]["template"])
         except InvalidTemplateError as error:
             path = ("spec", "template", *error.path)
             raise document.error(path, f"{dotted(path)}: {error}") from error
+
+
+def _check_selector(manifest: Manifest) -> None:
+    spec = manifest.body["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    selector = parse_selector(spec["selector"])
+    if not selector.known:
+        sentence = f"spec.selector: expected matchLabels, or matchExpressions that can hold, got {spec['selector']!r}"
+        raise manifest.document.error(("spec", "selector"), sentence)
+    if not selector.matches(labels):
+        path = ("spec", "template", "metadata", "labels")
+        sentence = f"{dotted(path)}: expected labels that spec.selector ({selector.text}) finds, got {labels!r}"
+        raise manifest.document.error(path, sentence)
 
 
 def complete(manifest: Manifest, **metadata: Any) -> dict[str, Any]:

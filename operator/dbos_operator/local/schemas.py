@@ -13,6 +13,7 @@ import yaml
 import dbos_operator
 from dbos_operator.errors import OperatorError
 from dbos_operator.resources.identity import API_VERSION, VERSION
+from dbos_operator.resources.selector import SelectorOperator
 
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _ANYTHING = "x-kubernetes-preserve-unknown-fields"
@@ -59,6 +60,26 @@ _CONTAINER = {
         },
     },
 }
+_SELECTOR = {
+    "type": "object",
+    "properties": {
+        "matchLabels": _TEXT_MAP,
+        "matchExpressions": {
+            "type": ["array", "null"],
+            "items": {
+                "type": "object",
+                "required": ["key", "operator"],
+                "properties": {
+                    "key": {"type": "string", "minLength": 1},
+                    "operator": {"enum": [operator.value for operator in SelectorOperator]},
+                    "values": _TEXTS,
+                },
+                "additionalProperties": False,
+            },
+        },
+    },
+    "additionalProperties": False,
+}
 _WORKLOAD = {
     "type": "object",
     "required": ["spec"],
@@ -68,11 +89,7 @@ _WORKLOAD = {
             "required": ["selector", "template"],
             "properties": {
                 "replicas": {"type": ["integer", "null"], "minimum": 0},
-                "selector": {
-                    "type": "object",
-                    "required": ["matchLabels"],
-                    "properties": {"matchLabels": {**_TEXT_MAP, "type": "object", "minProperties": 1}},
-                },
+                "selector": _SELECTOR,
                 "template": {
                     "type": "object",
                     "required": ["metadata", "spec"],

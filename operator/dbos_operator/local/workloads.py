@@ -59,7 +59,7 @@ class WorkloadStore:
             for pods in self._all()
             if pods.target.namespace == workload.target.namespace
             for pod in pods.pods.values()
-            if workload.selector.items() <= pod.labels.items()
+            if workload.selector.matches(pod.labels)
         ]
 
     def read_scale(self, target: TargetRef) -> Scale | None:

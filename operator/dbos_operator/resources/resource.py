@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from dbos_operator.reasons import Reason
 from dbos_operator.resources.identity import Identity, ObjectKey, TargetRef
+from dbos_operator.resources.selector import Selector
 from dbos_operator.resources.specs import DatabaseSpec, QueueSpec, ScheduleSpec
 
 SpecT = TypeVar("SpecT", bound=DatabaseSpec | QueueSpec | ScheduleSpec)
@@ -40,8 +41,8 @@ class Workload:
     uid: str
     replicas: int
     ready_replicas: int
-    selector: Mapping[str, str]
-    """matchLabels of its pods."""
+    selector: Selector
+    """Which pods are its own."""
     template: str = ""
     """Changes whenever the pod template does: what its pods were seen to run holds for it alone. Empty: not known."""
 

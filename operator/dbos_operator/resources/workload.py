@@ -10,6 +10,7 @@ from typing import Any
 
 from dbos_operator.resources.identity import TargetRef
 from dbos_operator.resources.resource import Workload
+from dbos_operator.resources.selector import parse_selector
 
 
 class WorkloadKind(StrEnum):
@@ -28,7 +29,7 @@ def parse_workload(manifest: Mapping[str, Any]) -> Workload:
         uid=metadata["uid"],
         replicas=1 if replicas is None else replicas,
         ready_replicas=(manifest.get("status") or {}).get("readyReplicas") or 0,
-        selector=dict((spec.get("selector") or {}).get("matchLabels") or {}),
+        selector=parse_selector(spec.get("selector") or {}),
         template=template_hash(spec.get("template") or {}),
     )
 

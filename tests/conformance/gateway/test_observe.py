@@ -13,6 +13,7 @@ from dbos_operator.gateway.observing import observe_statements
 from dbos_operator.gateway.postgres import open_gateway
 from dbos_operator.gateway.protocol import Gateway, GatewayRequest, ObserveRequest, WantedDemand
 from dbos_operator.resources.identity import Kind
+from dbos_operator.resources.selector import parse_selector
 from dbos_operator.scaling.demand import INTERNAL_QUEUE
 from support.gateway_changes import insert_queue, insert_schedule, see_executor
 
@@ -49,6 +50,26 @@ def test_rows_and_records_come_back_as_they_were_written(gateway: Gateway) -> No
     assert rows.owned == {(Kind.QUEUE, "q"): queue.record, (Kind.SCHEDULE, "s"): schedule.record}
     assert rows.executors == (seen.record,)
     assert rows.schema_version == 125
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        {"matchLabels": {"app": "worker", "tier": "fast"}},
+        {"matchLabels": {"app": "worker"}, "matchExpressions": [{"key": "old", "operator": "DoesNotExist"}]},
+    ],
+)
+def test_an_executor_keeps_by_which_selector_it_was_found(gateway: Gateway, selector: dict[str, Any]) -> None:
+    seen = see_executor("pod-1", selector=parse_selector(selector))
+    gateway.apply([seen])
+    assert gateway.observe(ask()).rows.executors == (seen.record,)
+
+
+def test_an_executor_of_an_earlier_version_is_found_by_its_labels(gateway: Gateway, sql: Sql) -> None:
+    gateway.apply([see_executor("pod-1")])
+    sql("UPDATE dbos_operator.executors SET selector = CAST(%s AS jsonb)", '{"tier": "fast", "app": "worker"}')
+    [record] = gateway.observe(ask()).rows.executors
+    assert record.selector.text == "app=worker,tier=fast"
 
 
 def test_demand_is_counted_by_status_and_version(gateway: Gateway, sql: Sql) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,15 +18,17 @@ from dbos_operator.decide.recovery import (
 )
 from dbos_operator.decide.rows import ExecutorRecord, Running
 from dbos_operator.resources.identity import ClusterId
+from dbos_operator.resources.selector import Selector, parse_selector
 from support.builders import CLUSTER, NOW, WORKER, an_executor
 
 GRACE = timedelta(seconds=60)
+SELECTOR = Selector.of_labels({"app": "worker"})
 BUSY = (Running("pod", "v1", 2),)
 
 
 def a_sighting(*pods: str, template: str = "t1", known: bool = True) -> Sighting:
     found = tuple(PodSighting(name, f"uid-of-{name}") for name in pods)
-    return Sighting(target=WORKER, selector={"app": "worker"}, template=template, pods=found if known else None)
+    return Sighting(target=WORKER, selector=SELECTOR, template=template, pods=found if known else None)
 
 
 def decide(
@@ -47,6 +50,16 @@ def test_a_pods_rows_show_its_version() -> None:
     assert isinstance(seen, SeeExecutor)
     assert seen.record.version == "v1"
     assert decide([seen.record], a_sighting("pod")).changes == ()
+
+
+def test_a_record_of_an_earlier_version_gets_the_whole_selector_and_keeps_what_else_it_knows() -> None:
+    expressions = [{"key": "tier", "operator": "Exists"}]
+    tiered = parse_selector({"matchLabels": {"app": "worker"}, "matchExpressions": expressions})
+    old = an_executor("pod", version="v1")
+
+    [seen] = decide([old], replace(a_sighting("pod"), selector=tiered), ()).changes
+
+    assert seen == SeeExecutor(replace(old, selector=tiered))
 
 
 def test_a_pod_that_is_not_listed_any_more_is_lost_and_waited_for() -> None:

@@ -164,7 +164,31 @@ def test_null_means_that_a_field_is_absent() -> None:
             "dbos worker",
             "app.yaml:12: spec.template.spec.containers[0].command: expected a list, got 'dbos worker'",
         ),
-        ("{matchLabels: {app: worker}}", "{}", "app.yaml:5: spec.selector.matchLabels: expected a value, got nothing"),
+        (
+            "{matchLabels: {app: worker}}",
+            "{}",
+            "app.yaml:5: spec.selector: expected matchLabels, or matchExpressions that can hold, got {}",
+        ),
+        (
+            "{matchLabels: {app: worker}}",
+            "{matchExpressions: [{key: app, operator: Gt, values: ['3']}]}",
+            "app.yaml:5: spec.selector.matchExpressions[0].operator: expected one of In, NotIn, Exists, DoesNotExist",
+        ),
+        (
+            "{matchLabels: {app: worker}}",
+            "{matchExpressions: [{key: app, operator: In}]}",
+            "app.yaml:5: spec.selector: expected matchLabels, or matchExpressions that can hold, got ",
+        ),
+        (
+            "{matchLabels: {app: worker}}",
+            "{matchLabel: {app: worker}}",
+            "app.yaml:5: spec.selector.matchLabel: unknown field; expected matchLabels, matchExpressions",
+        ),
+        (
+            "{matchLabels: {app: worker}}",
+            "{matchExpressions: [{key: app, operator: NotIn, values: [worker]}]}",
+            "app.yaml:7: spec.template.metadata.labels: expected labels that spec.selector (app!=worker) finds, got ",
+        ),
         (
             "[dbos, worker]",
             "[dbos]\n        env: [{name: A, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]",
@@ -179,6 +203,12 @@ def test_null_means_that_a_field_is_absent() -> None:
 )
 def test_a_deployment_that_cannot_run_here_is_refused(before: str, after: str, message: str) -> None:
     assert refusal(DEPLOYMENT.replace(before, after)).startswith(message)
+
+
+def test_a_deployment_may_find_its_pods_by_expressions() -> None:
+    text = DEPLOYMENT.replace("{matchLabels: {app: worker}}", "{matchExpressions: [{key: app, operator: Exists}]}")
+
+    assert ObjectId("Deployment", ObjectKey("orders", "worker")) in check(text).objects
 
 
 def test_the_names_of_rows_cannot_be_changed_later() -> None:

@@ -4,6 +4,7 @@ from dbos_operator.loop.desired import DesiredState
 from dbos_operator.loop.world import World, fingerprint
 from dbos_operator.resources.identity import FINALIZER, Kind, ObjectKey, TargetRef
 from dbos_operator.resources.resource import Workload
+from dbos_operator.resources.selector import Selector
 from dbos_operator.resources.specs import ScalingSpec
 from support.builders import CLUSTER, NOW, WORKER, a_database, a_queue, a_schedule
 
@@ -12,7 +13,7 @@ SCALING = {"min_replicas": 0, "max_replicas": 3, "workflows_per_replica": 1}
 
 
 def a_workload(target: TargetRef, replicas: int = 1) -> Workload:
-    return Workload(target=target, uid="u", replicas=replicas, ready_replicas=0, selector={})
+    return Workload(target=target, uid="u", replicas=replicas, ready_replicas=0, selector=Selector())
 
 
 def scaled(name: str, *, database: ObjectKey | None = None, age: int = 0) -> object:
@@ -79,3 +80,10 @@ def test_the_desired_state_is_sorted_once_for_each_version() -> None:
     before = world.now()
     world.desired.put(a_queue("another"))
     assert world.now() is not before
+
+
+def test_a_database_that_is_gone_and_owes_nothing_has_no_assignment() -> None:
+    world = a_world(a_database())
+    assert world.assignment(DEFAULT) is not None
+    world.desired.drop(Kind.DATABASE, DEFAULT)
+    assert world.assignment(DEFAULT) is None

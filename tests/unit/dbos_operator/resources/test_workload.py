@@ -6,6 +6,7 @@ from typing import Any
 
 from dbos_operator.resources.identity import TargetRef
 from dbos_operator.resources.resource import Workload
+from dbos_operator.resources.selector import Selector
 from dbos_operator.resources.workload import parse_workload, template_hash
 
 TEMPLATE = {"metadata": {"labels": {"app": "worker"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}
@@ -25,7 +26,7 @@ def test_a_workload_tells_what_is_asked_for_and_what_is_there() -> None:
         uid="u1",
         replicas=3,
         ready_replicas=2,
-        selector={"app": "worker"},
+        selector=Selector.of_labels({"app": "worker"}),
         template=template_hash(TEMPLATE),
     )
 

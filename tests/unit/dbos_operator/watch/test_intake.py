@@ -189,7 +189,7 @@ def test_a_deployment_from_a_list_which_omits_its_kind_is_a_workload(intake: Int
         listing.apply([a_deployment()])
 
     workload = desired.snapshot().workloads[TargetRef("orders", "Deployment", "worker")]
-    assert (workload.replicas, workload.ready_replicas, workload.selector) == (2, 1, {"app": "worker"})
+    assert (workload.replicas, workload.ready_replicas, workload.selector.text) == (2, 1, "app=worker")
 
 
 def test_a_deleted_deployment_is_dropped(intake: Intake, desired: DesiredState) -> None:
