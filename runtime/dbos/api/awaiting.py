@@ -46,7 +46,7 @@ class Awaiting:
     ) -> WorkflowHandle[Any]:
         """Wait until one of some workflows ended, however it did; the handle of the one that was first.
 
-        Raises ValueError for no handles, and for two handles of one workflow.
+        Raises TypeError for what is no list of handles, ValueError for none, and for two of one workflow.
         """
         refuse_event_loop("DBOS.wait_first")
         services, by_id = engine().services, ids_of(handles)

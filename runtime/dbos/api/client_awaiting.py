@@ -24,7 +24,7 @@ class ClientAwaiting:
     ) -> WorkflowHandle[Any]:
         """Wait until one of some workflows ended, however it did; the handle of the one that was first.
 
-        Raises ValueError for no handles, and for two handles of one workflow.
+        Raises TypeError for what is no list of handles, ValueError for none, and for two of one workflow.
         """
         note_event_loop("DBOSClient.wait_first")
         services, by_id = self._services, ids_of(handles)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dbos.api.queues import (
     OnConflict,
     Queue,
-    either_concurrency,
     find_queue,
     find_queues,
     make_limits,
@@ -47,7 +46,8 @@ class ClientQueueing:
         """
         note_event_loop("DBOSClient.register_queue")
         limits = make_limits(
-            concurrency=either_concurrency(concurrency, global_concurrency),
+            concurrency=concurrency,
+            global_concurrency=global_concurrency,
             worker_concurrency=worker_concurrency,
             limiter=limiter,
             partition_concurrency=partition_concurrency,

@@ -9,6 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from dbos._error import DBOSException, DBOSWorkflowFunctionNotFoundError
 from dbos.api.calls import EngineStatuses, refuse_in_step
 from dbos.api.client import DBOSClient
+from dbos.api.enqueueing import check_enqueue
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions, check_seconds
 from dbos.api.queues import Queue
@@ -151,6 +152,7 @@ class DebouncerClient:
         name = queue_name_of(queue)
         if name is not None:
             self._options["queue_name"] = name
+        check_enqueue(self._options)
         self._timeout = check_seconds(debounce_timeout_sec, subject="debounce_timeout_sec")
         self._application = application_name
 

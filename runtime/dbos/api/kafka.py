@@ -10,6 +10,7 @@ from dbos._error import DBOSException, DBOSInitializationError, DBOSWorkflowFunc
 from dbos.api.runtime import process, registry
 from dbos.core.ids import check_name
 from dbos.core.kafka import KafkaOrdering
+from dbos.core.refusals import said_by
 from dbos.engine.registry import KafkaSubscription, WorkflowFunction
 from dbos.engine.targets import WORKFLOW_ATTRIBUTE
 
@@ -117,7 +118,7 @@ def _check_queue(queue_name: object, order: KafkaOrdering) -> None:
     try:
         check_name(queue_name, subject="queue_name")
     except (TypeError, ValueError) as error:
-        raise DBOSInitializationError(f"kafka_consumer: {error}") from error
+        raise DBOSInitializationError(f"kafka_consumer: {said_by(error)}") from error
     if order is not KafkaOrdering.NONE:
         raise DBOSInitializationError(
             f"kafka_consumer: queue_name: expected none with ordering={str(order)!r}, got {queue_name!r}: "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from dbos._error import DBOSException
 from dbos.api.options import check_seconds
 from dbos.core.ids import INTERNAL_QUEUE, WorkflowId, check_name, check_text
+from dbos.core.refusals import said_by
 from dbos.engine.context import take_pending_id
 from dbos.engine.services import epoch_ms
 from dbos.engine.uuids import new_workflow_id
@@ -48,7 +49,12 @@ def check_page(workflow_id: str, *, load_output: bool, limit: int | None, offset
 
 
 def ids_of(handles: Sequence[HandleT]) -> dict[str, HandleT]:
-    """Handles by their IDs. Raises ValueError for none at all, and for two of one workflow."""
+    """Handles by their IDs.
+
+    Raises TypeError for what is no list of handles, ValueError for none at all, and for two of one workflow.
+    """
+    if not isinstance(handles, Collection) or not all(hasattr(each, "workflow_id") for each in handles):
+        raise TypeError(f"handles: expected a list of handles to workflows, got {handles!r}")
     by_id = {handle.workflow_id: handle for handle in handles}
     if not by_id:
         raise ValueError("handles: expected at least one handle, got none")
@@ -73,7 +79,7 @@ def delay_until(seconds: float | None, epoch: int | None) -> Callable[[], int]:
         try:
             checked = check_seconds(seconds, subject="delay_seconds")
         except (TypeError, ValueError) as error:
-            raise DBOSException(str(error)) from error
+            raise DBOSException(said_by(error)) from error
         return epoch_ms() + int((checked or 0) * 1000)
 
     return until

@@ -188,6 +188,8 @@ class SetEnqueueOptions(Block[EnqueueSettings | None]):
         super().__init__(enqueue_settings)
         if deduplication_id is not None:
             check_text(deduplication_id, subject="deduplication_id")
+        if app_version is not None:
+            check_text(app_version, subject="app_version")
         if queue_partition_key is not None:
             check_text(queue_partition_key, subject="queue_partition_key")
         if deduplication_id is not None and queue_partition_key is not None:

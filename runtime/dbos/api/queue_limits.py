@@ -41,11 +41,11 @@ class LimitsOfQueue:
     def set_global_concurrency(self, value: int | None) -> None:
         """Change global_concurrency."""
         refuse_event_loop("Queue.set_global_concurrency")
-        self._change(lambda limits: replace(limits, concurrency=value))
+        self._change(lambda limits: replace(limits, concurrency=value), shared="global_concurrency")
 
     async def set_global_concurrency_async(self, value: int | None) -> None:
         """As set_global_concurrency."""
-        await self._change_async(lambda limits: replace(limits, concurrency=value))
+        await self._change_async(lambda limits: replace(limits, concurrency=value), shared="global_concurrency")
 
     @property
     def concurrency(self) -> int | None:
@@ -196,12 +196,14 @@ class LimitsOfQueue:
             raise self._gone()
         return row.limits
 
-    def _change(self, change: Change) -> None:
+    def _change(self, change: Change, *, shared: str = "concurrency") -> None:
         database = self._database()
         if database is None:
             raise DBOSException(f"Queue {self.name!r} has no row before DBOS.launch(); declare it with its limits")
         done = database.transact(
-            lambda: change_queue(self.name, lambda limits: check_limits(change(limits), least=0), now_ms=epoch_ms())
+            lambda: change_queue(
+                self.name, lambda limits: check_limits(change(limits), least=0, shared=shared), now_ms=epoch_ms()
+            )
         )
         if done is None:
             raise self._gone()
@@ -211,12 +213,12 @@ class LimitsOfQueue:
         if application is not None and application.engine is not None:
             application.engine.queues.refresh()
 
-    async def _change_async(self, change: Change) -> None:
+    async def _change_async(self, change: Change, *, shared: str = "concurrency") -> None:
         database = self._database()
         if database is None:
             self._change(change)  # raises: not launched
         else:
-            await database.in_background(lambda: self._change(change))
+            await database.in_background(lambda: self._change(change, shared=shared))
 
     def _database(self) -> SystemDatabase | None:
         if self._bound is not None:

@@ -12,7 +12,6 @@ from dbos.api.options import EnqueueOptions
 from dbos.api.queues import (
     OnConflict,
     Queue,
-    either_concurrency,
     find_queue,
     find_queues,
     make_limits,
@@ -53,7 +52,8 @@ class Queueing:
         refuse_event_loop("DBOS.register_queue")
         running = engine()
         limits = make_limits(
-            concurrency=either_concurrency(concurrency, global_concurrency),
+            concurrency=concurrency,
+            global_concurrency=global_concurrency,
             worker_concurrency=worker_concurrency,
             limiter=limiter,
             partition_concurrency=partition_concurrency,

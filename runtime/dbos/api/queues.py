@@ -59,16 +59,9 @@ class Queue(LimitsOfQueue):
         is taken or reserved, and DBOSException when another application owns the name.
         """
         del priority_enabled
-        shared = either_concurrency(concurrency, global_concurrency)
-        if partition_queue:
-            partition_concurrency = shared if partition_concurrency is None else partition_concurrency
-            partition_worker_concurrency = (
-                worker_concurrency if partition_worker_concurrency is None else partition_worker_concurrency
-            )
-            partition_limiter = limiter if partition_limiter is None else partition_limiter
-            shared = worker_concurrency = limiter = None
         limits = make_limits(
-            concurrency=shared,
+            concurrency=concurrency,
+            global_concurrency=global_concurrency,
             worker_concurrency=worker_concurrency,
             limiter=limiter,
             partition_concurrency=partition_concurrency,
@@ -76,6 +69,8 @@ class Queue(LimitsOfQueue):
             partition_limiter=partition_limiter,
             polling_interval_sec=polling_interval_sec,
         )
+        if partition_queue:
+            limits = check_limits(limits.of_partitions())
         registry.add_queue(name, limits)
         if process.application is not None and process.application.engine is not None:
             process.application.engine.declare_queue(name, limits)
@@ -137,6 +132,7 @@ class Queue(LimitsOfQueue):
 def make_limits(
     *,
     concurrency: int | None,
+    global_concurrency: int | None,
     worker_concurrency: int | None,
     limiter: QueueRateLimit | None,
     partition_concurrency: int | None,
@@ -144,12 +140,15 @@ def make_limits(
     partition_limiter: QueueRateLimit | None,
     polling_interval_sec: float,
 ) -> QueueLimits:
-    """The limits of a queue. Raises ValueError or TypeError naming the one that cannot be."""
+    """The limits of a queue; `concurrency` and `global_concurrency` are two names of one.
+
+    Raises ValueError or TypeError naming the one that cannot be.
+    """
     limit, period = rate_of("limiter", limiter)
     partition_limit, partition_period = rate_of("partition_limiter", partition_limiter)
     return check_limits(
         QueueLimits(
-            concurrency=concurrency,
+            concurrency=_either(concurrency, global_concurrency),
             worker_concurrency=worker_concurrency,
             rate_limit=limit,
             rate_period_seconds=period,
@@ -158,7 +157,8 @@ def make_limits(
             partition_rate_limit=partition_limit,
             partition_rate_period_seconds=partition_period,
             polling_interval_seconds=polling_interval_sec,
-        )
+        ),
+        shared="concurrency" if global_concurrency is None else "global_concurrency",
     )
 
 
@@ -216,7 +216,7 @@ def remove_queue(database: SystemDatabase, name: str) -> None:
         raise DBOSException(f"Queue {name!r} is managed by a DBOSQueue resource; delete the resource")
 
 
-def either_concurrency(concurrency: int | None, global_concurrency: int | None) -> int | None:
+def _either(concurrency: int | None, global_concurrency: int | None) -> int | None:
     if concurrency is not None and global_concurrency is not None and concurrency != global_concurrency:
         raise ValueError(
             f"concurrency: expected it once, got concurrency={concurrency} and global_concurrency={global_concurrency}"

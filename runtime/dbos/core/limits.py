@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TypedDict, TypeVar
+
+T = TypeVar("T")
 
 MAX_SECONDS = 100 * 366 * 24 * 3600
 """A hundred years: longer times are mistakes, and endless ones no column holds."""
@@ -55,6 +57,16 @@ class QueueLimits:
         others = (self.concurrency, self.rate_limit, self.partition_rate_limit)
         return self.partition_concurrency == 1 and all(limit is None for limit in others)
 
+    def of_partitions(self) -> QueueLimits:
+        """Limits where each that is one of the queue is one of every partition; what partitions have goes first."""
+        return QueueLimits(
+            partition_concurrency=_first(self.partition_concurrency, self.concurrency),
+            partition_worker_concurrency=_first(self.partition_worker_concurrency, self.worker_concurrency),
+            partition_rate_limit=_first(self.partition_rate_limit, self.rate_limit),
+            partition_rate_period_seconds=_first(self.partition_rate_period_seconds, self.rate_period_seconds),
+            polling_interval_seconds=self.polling_interval_seconds,
+        )
+
     @property
     def partition_rate_period_ms(self) -> int | None:
         """The period of the partitions' rate limit in whole milliseconds."""
@@ -67,8 +79,13 @@ class QueueLimits:
         return None if self.rate_period_seconds is None else int(self.rate_period_seconds * 1000)
 
 
-_COUNTS = ("concurrency", "worker_concurrency", "rate_limit")
-_PARTITION_COUNTS = ("partition_concurrency", "partition_worker_concurrency", "partition_rate_limit")
+_COUNTS = {"worker_concurrency": "worker_concurrency", "rate_limit": "limiter limit"}
+_PARTITION_COUNTS = {
+    "partition_concurrency": "partition_concurrency",
+    "partition_worker_concurrency": "partition_worker_concurrency",
+    "partition_rate_limit": "partition_limiter limit",
+}
+"""How callers write these limits."""
 _ORDER = (
     ("worker_concurrency", "concurrency"),
     ("partition_concurrency", "concurrency"),
@@ -79,15 +96,17 @@ _ORDER = (
 """Limits that are useless above another one, which therefore are mistakes."""
 
 
-def check_limits(limits: QueueLimits, *, least: int = 1) -> QueueLimits:
+def check_limits(limits: QueueLimits, *, least: int = 1, shared: str = "concurrency") -> QueueLimits:
     """Limits that a queue can have, as they are; with `least=0` also those that suspend it.
 
-    Raises ValueError (TypeError for wrong types) naming the limit and what was expected.
+    Raises ValueError (TypeError for wrong types) naming the limit, as callers write it, and what was expected. `shared`
+    is the name under which the concurrency of all processes was given.
     """
-    for name in _COUNTS:
-        _check_count(name, getattr(limits, name), least=least)
-    for name in _PARTITION_COUNTS:
-        _check_count(name, getattr(limits, name), least=1)
+    _check_count(shared, limits.concurrency, least=least)
+    for field, name in _COUNTS.items():
+        _check_count(name, getattr(limits, field), least=least)
+    for field, name in _PARTITION_COUNTS.items():
+        _check_count(name, getattr(limits, field), least=1)
     if (limits.partition_rate_limit is None) != (limits.partition_rate_period_seconds is None):
         raise ValueError("partition_limiter: expected both 'limit' and 'period'")
     _check_seconds("partition_limiter period", limits.partition_rate_period_seconds)
@@ -101,6 +120,10 @@ def check_limits(limits: QueueLimits, *, least: int = 1) -> QueueLimits:
             named = "the global concurrency" if larger == "concurrency" else larger
             raise ValueError(f"{smaller}: expected at most {named} {most}, got {least_of}")
     return limits
+
+
+def _first(preferred: T | None, other: T | None) -> T | None:
+    return other if preferred is None else preferred
 
 
 def claim_budget(limits: QueueLimits, *, running: int, batch: int) -> int:

@@ -18,3 +18,8 @@ class InvalidArgumentError(DBOSException, ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (DBOSException, (self.message,))
+
+
+def said_by(error: BaseException) -> str:
+    """What an error says, to be told by another one: without the prefix that errors of DBOS have."""
+    return error.message if isinstance(error, DBOSException) else str(error)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from dbos._error import DBOSException
+from dbos.core.refusals import said_by
 from dbos.engine.context import Execution
 from dbos.store.checkpoint_removal import Janitor, known_databases
 
@@ -43,4 +44,6 @@ def forget_from(workflow_id: str, first_step: int) -> None:
         try:
             database.forget(workflow_id, first_step)
         except Exception as error:
-            raise DBOSException(f"The checkpoints of workflow {workflow_id} cannot be removed: {error}") from error
+            raise DBOSException(
+                f"The checkpoints of workflow {workflow_id} cannot be removed: {said_by(error)}"
+            ) from error

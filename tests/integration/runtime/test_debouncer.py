@@ -319,7 +319,12 @@ def test_wrong_settings_are_refused_when_the_debouncer_is_made(client: DBOSClien
     with pytest.raises(ValueError, match="workflow_name"):
         Debouncer(" ")
     with pytest.raises(ValueError, match="'queue_name'"):
-        DebouncerClient(client, {"workflow_name": "w"}).debounce("k", 1)  # type: ignore[typeddict-item]
+        DebouncerClient(client, {"workflow_name": "w"})  # type: ignore[typeddict-item]
+    with pytest.raises(ValueError, match="'workflow_name'"):
+        DebouncerClient(client, {"queue_name": "work"})  # type: ignore[typeddict-item]
+    with pytest.raises(TypeError, match="unknown colour"):
+        DebouncerClient(client, {"workflow_name": "w", "queue_name": "work", "colour": "red"})  # type: ignore[typeddict-unknown-key]
+    DebouncerClient(client, {"workflow_name": "w"}, queue="work")  # type: ignore[typeddict-item]
 
 
 def test_before_the_launch_a_debouncer_says_so(process: Any) -> None:

@@ -265,6 +265,9 @@ def test_who_is_first_is_told_whatever_its_end(launch: Launch, call: Caller) -> 
     for wrong in ([], handles[:1] * 2):
         with pytest.raises(ValueError, match="handles"):
             call("wait_first", wrong)
+    for none in (None, "fast", ["fast"], 5):
+        with pytest.raises(TypeError, match="handles: expected a list of handles"):
+            call("wait_first", none)
 
 
 @pytest.mark.parametrize("name", ["get_result", "list_workflow_steps", "wait_first", "list_queues", "delete_queue"])

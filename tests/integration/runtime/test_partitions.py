@@ -241,7 +241,9 @@ def test_limits_that_cannot_be_are_refused_and_change_nothing(launch: Launch, sq
         ("partition_concurrency", 4, ValueError, "at most the global concurrency 3"),
         ("partition_worker_concurrency", 3, ValueError, "at most partition_concurrency 2"),
         ("partition_concurrency", 0, ValueError, "partition_concurrency: expected 1"),
-        ("global_concurrency", -1, ValueError, "concurrency: expected 0"),
+        ("global_concurrency", -1, ValueError, "^global_concurrency: expected 0"),
+        ("concurrency", -1, ValueError, "^concurrency: expected 0"),
+        ("limiter", {"limit": -1, "period": 1}, ValueError, "^limiter limit: expected 0"),
         ("global_concurrency", "3", TypeError, "whole number"),
         ("limiter", {"limit": 1}, ValueError, "limiter: expected"),
         ("partition_limiter", {"limit": 1, "period": 0}, ValueError, "partition_limiter period"),
@@ -251,6 +253,10 @@ def test_limits_that_cannot_be_are_refused_and_change_nothing(launch: Launch, sq
         with pytest.raises(error, match=text):
             getattr(queue, f"set_{name}")(value)
     assert sql.execute("SELECT * FROM dbos.queues").fetchall() == before
+    with pytest.raises(ValueError, match=r"^global_concurrency: expected 0"):
+        asyncio.run(queue.set_global_concurrency_async(-1))
+    with pytest.raises(ValueError, match=r"^global_concurrency: expected 1"):
+        DBOS.register_queue("other", global_concurrency=-1)
     with pytest.raises(ValueError, match="partition_worker_concurrency"):
         DBOS.register_queue("other", worker_concurrency=1, partition_worker_concurrency=2)
 

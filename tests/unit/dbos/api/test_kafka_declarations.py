@@ -38,7 +38,7 @@ def _empty_registry() -> Iterator[None]:
         ({"ordering": "topic", "in_order": True}, "give one of them"),
         ({"in_order": "yes"}, "in_order: expected True or False"),
         ({"ordering": "topic", "queue_name": "q"}, "queue_name: expected none with ordering='topic', got 'q'"),
-        ({"queue_name": "_dbos_mine"}, "reserved"),
+        ({"queue_name": "_dbos_mine"}, r"kafka_consumer: queue_name: names .* are reserved"),
     ],
 )
 def test_what_cannot_be_used_is_named(arguments: dict[str, Any], told: str) -> None:

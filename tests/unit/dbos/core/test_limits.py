@@ -29,7 +29,7 @@ def test_limits_that_can_be_are_given_back(limits: Any) -> None:
     [
         ({"concurrency": 0}, ValueError, "concurrency: expected 1 to 2147483647 or None, got 0"),
         ({"worker_concurrency": 2**31}, ValueError, "worker_concurrency: expected 1 to"),
-        ({"rate_limit": -1, "rate_period_seconds": 1}, ValueError, "rate_limit: expected 1 to"),
+        ({"rate_limit": -1, "rate_period_seconds": 1}, ValueError, "^limiter limit: expected 1 to"),
         ({"concurrency": "3"}, TypeError, "concurrency: expected a whole number or None, got '3'"),
         ({"concurrency": 1.0}, TypeError, "concurrency: expected a whole number"),
         ({"worker_concurrency": True}, TypeError, "worker_concurrency: expected a whole number"),
@@ -47,6 +47,22 @@ def test_limits_that_can_be_are_given_back(limits: Any) -> None:
 def test_limits_that_cannot_be_are_named(limits: Any, kind: type[Exception], said: str) -> None:
     with pytest.raises(kind, match=said):
         check_limits(QueueLimits(**limits))
+
+
+def test_the_concurrency_of_all_processes_is_named_as_it_was_given() -> None:
+    with pytest.raises(ValueError, match=r"^global_concurrency: expected 1 to"):
+        check_limits(QueueLimits(concurrency=0), shared="global_concurrency")
+
+
+def test_limits_of_a_queue_become_those_of_each_partition() -> None:
+    limits = QueueLimits(concurrency=4, worker_concurrency=2, rate_limit=3, rate_period_seconds=1.5)
+    assert limits.of_partitions() == QueueLimits(
+        partition_concurrency=4,
+        partition_worker_concurrency=2,
+        partition_rate_limit=3,
+        partition_rate_period_seconds=1.5,
+    )
+    assert QueueLimits(concurrency=4, partition_concurrency=1).of_partitions() == QueueLimits(partition_concurrency=1)
 
 
 @pytest.mark.parametrize(

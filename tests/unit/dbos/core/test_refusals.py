@@ -9,7 +9,7 @@ import pytest
 
 from dbos import SetEnqueueOptions, SetWorkflowID, SetWorkflowTimeout
 from dbos._error import DBOSException
-from dbos.core.refusals import InvalidArgumentError
+from dbos.core.refusals import InvalidArgumentError, said_by
 
 REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: SetWorkflowID(" "), "workflow ID: expected text that is not blank"),
@@ -27,6 +27,11 @@ def test_a_value_that_cannot_be_is_an_error_of_both_kinds(
 ) -> None:
     with pytest.raises(caught, match=said):
         call()
+
+
+def test_what_an_error_says_is_told_without_the_prefix_of_its_kind() -> None:
+    assert said_by(InvalidArgumentError("priority: expected 1")) == "priority: expected 1"
+    assert said_by(ValueError("no")) == "no"
 
 
 def test_a_recorded_refusal_can_be_read_by_every_release() -> None:

@@ -81,6 +81,8 @@ def test_options_of_an_enqueue_hold_in_their_block() -> None:
         ({"delay_seconds": "1"}, TypeError, "delay_seconds: expected seconds"),
         ({"duplication_policy": "ignore"}, ValueError, "duplication_policy: expected 'reject' or 'return-existing'"),
         ({"deduplication_id": ""}, ValueError, "deduplication_id: expected text"),
+        ({"app_version": ""}, ValueError, "app_version: expected text that is not blank"),
+        ({"app_version": 5}, TypeError, "app_version: expected text, got int"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: Any, kind: type[Exception], said: str) -> None:
