@@ -187,6 +187,22 @@ def test_values_reach_the_options(render: Render) -> None:
     ]
 
 
+@pytest.mark.parametrize("major", [3, 4])
+@pytest.mark.parametrize(("port", "number"), [("metrics", 8081), ("health", 19464)])
+def test_a_port_can_be_given_on_the_command_line(get_helm: Any, major: int, port: str, number: int) -> None:
+    manifests = get_helm(major).template("op", CHART, "--set", f"ports.{port}={number}")
+
+    ports = {each["name"]: each["containerPort"] for each in pod_of(manifests)["containers"][0]["ports"]}
+    assert ports == {"metrics": 9464, "health": 8080, port: number}
+    assert f"--{port}-address=:{number}" in pod_of(manifests)["containers"][0]["args"]
+
+
+@pytest.mark.parametrize(("port", "number"), [("metrics", 8080), ("health", 9464)])
+def test_a_port_of_the_command_line_that_is_taken_is_refused(helm: Helm, port: str, number: int) -> None:
+    with pytest.raises(HelmError, match=f"ports.metrics and ports.health: expected two ports, got {number} twice"):
+        helm.template("op", CHART, "--set", f"ports.{port}={number}")
+
+
 def test_values_reach_the_pod(render: Render) -> None:
     manifests = render(ALL_ON)
     pod = pod_of(manifests)
