@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -67,7 +67,7 @@ class OperatorMetrics:
     @property
     def failed_total(self) -> int:
         """Workflows that failed since the operator started, in every database."""
-        return sum(count for (_, _, status), count in self._completed.totals() if status in _FAILED)
+        return self._completed.failed_total
 
     def set_database_up(self, database: str, *, up: bool) -> None:
         """Whether the database answered last."""
@@ -133,8 +133,11 @@ class OperatorMetrics:
             self._oldest.remove(database, queue)
         self._oldest_queues[database] = set(oldest)
 
-    def expect_completed(self, database: str, queues: Iterable[str]) -> None:
-        """Show zero for queues in which nothing has ended yet, so that the first failure is an increase."""
+    def expect_completed(self, database: str, queues: Collection[str]) -> None:
+        """Every queue of a database; series of other queues go.
+
+        Where nothing has ended yet zero is shown, so that the first failure is an increase.
+        """
         self._completed.expect(database, queues)
 
     def add_completed(
@@ -176,9 +179,22 @@ class CompletedWorkflows(Collector):
     def __init__(self) -> None:
         self._settled: dict[tuple[str, str, str], int] = {}
         self._shown: dict[tuple[str, str, str], int] = {}
+        self._failed_before = 0
+        """Failures of queues whose series are gone."""
 
-    def expect(self, database: str, queues: Iterable[str]) -> None:
-        """Show zero where nothing was counted yet."""
+    @property
+    def failed_total(self) -> int:
+        """Failures, those of queues whose series are gone included."""
+        return self._failed_before + sum(count for (_, _, status), count in self._shown.items() if status in _FAILED)
+
+    def expect(self, database: str, queues: Collection[str]) -> None:
+        """Show these queues of a database and no others; zero where nothing was counted yet."""
+        for key in [key for key in self._shown if key[0] == database and key[1] not in queues]:
+            del self._shown[key]
+            settled = self._settled.pop(key, 0)
+            if key[2] in _FAILED:
+                # What is not settled comes with the next sample, among the queues that nobody names.
+                self._failed_before += settled
         for queue in queues:
             for status in _EXPECTED:
                 self._shown.setdefault((database, queue, status), 0)
@@ -196,10 +212,6 @@ class CompletedWorkflows(Collector):
         for counts in (self._settled, self._shown):
             for key in [key for key in counts if key[0] == database]:
                 del counts[key]
-
-    def totals(self) -> Iterable[tuple[tuple[str, str, str], int]]:
-        """Database, queue and status, with the count."""
-        return self._shown.items()
 
     def describe(self) -> Iterator[CounterMetricFamily]:
         """The family without samples, as the registry asks for it."""

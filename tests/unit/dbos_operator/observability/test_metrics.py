@@ -85,6 +85,27 @@ def test_series_of_what_is_gone_are_removed() -> None:
         assert gone not in text(metrics)
 
 
+def test_completions_of_a_queue_that_is_gone_leave_no_series_and_stay_counted() -> None:
+    metrics = filled()
+    metrics.add_completed("team/other", {("q", "SUCCESS"): 1}, {})
+
+    metrics.expect_completed(DATABASE, ["", "r"])
+    metrics.add_completed(DATABASE, {("", "ERROR"): 2}, {})
+
+    shown = text(metrics)
+    assert 'workflows_completed_total{database="team/default",queue="q"' not in shown
+    assert 'workflows_completed_total{database="team/default",queue="r",status="ERROR"} 0.0' in shown
+    assert 'workflows_completed_total{database="team/other",queue="q",status="SUCCESS"} 1.0' in shown
+    assert metrics.failed_total == 3
+
+
+def test_a_queue_that_comes_back_begins_at_zero() -> None:
+    metrics = filled()
+    metrics.expect_completed(DATABASE, [])
+    metrics.expect_completed(DATABASE, ["q"])
+    assert 'workflows_completed_total{database="team/default",queue="q",status="ERROR"} 0.0' in text(metrics)
+
+
 def test_a_database_that_is_gone_leaves_nothing() -> None:
     metrics = filled()
     metrics.drop_database(DATABASE)
