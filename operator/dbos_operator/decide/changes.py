@@ -34,7 +34,7 @@ class RowWrite:
     record_seen: Uid | None
     """Whose record it was when it was read; None when there was none."""
     application_name: str | None = None
-    """Written into a new row only."""
+    """Of a new row; an old one gets it too, unless it is None."""
 
 
 class Remove(StrEnum):

@@ -199,6 +199,7 @@ def _with_firing(plan: ChildPlan, spec: ScheduleSpec, decision: RowDecision, sit
 def _fire(due: DueRun, spec: ScheduleSpec, decision: RowDecision, plan: ChildPlan, situation: Situation) -> Fire:
     columns = decision.columns or {}
     row = situation.observed.rows.get((Kind.SCHEDULE, plan.row_name))
+    written = decision.write.application_name if decision.write is not None else None
     return Fire(
         workflow_id=due.workflow_id,
         other_ids=due.other_ids,
@@ -209,7 +210,9 @@ def _fire(due: DueRun, spec: ScheduleSpec, decision: RowDecision, plan: ChildPla
         workflow_name=str(columns.get("workflow_name")),
         class_name=_text(columns.get("workflow_class_name")),
         queue_name=_text(columns.get("queue_name")) or INTERNAL_QUEUE,
-        application_name=(row.application_name if row is not None else None) or situation.census.application_name,
+        application_name=written
+        or (row.application_name if row is not None else None)
+        or situation.census.application_name,
         inputs=encode_scheduled_inputs(due.moment, spec.context, situation.database.serializer.value),
     )
 

@@ -25,6 +25,9 @@ from dbos_operator.resources.resource import Problem
 _OPAQUE = {"context"}
 """Columns whose values say nothing to a reader."""
 _CLOCK = ("schedule", "cron_timezone")
+_APPLICATION = "application_name"
+"""Recorded beside the managed columns, and written for each name that the DBOSDatabase gets: once, as what a worker
+writes into it afterwards stays."""
 
 Encode = Callable[[], str]
 
@@ -66,7 +69,8 @@ def reconcile(wanted: Wanted, row: Row | None, owned: Owned | None, census: Cens
         message = f"{wanted.name!r} belongs to {verdict.holder}"
         return RowDecision(problem=Problem(Reason.NAME_TAKEN, message), columns=row.columns)
     ours = owned if verdict.claim is Claim.OURS else None
-    managed, context = _managed(wanted, ours, own_mark=created_here(row, census.cluster_id))
+    own_mark = created_here(row, census.cluster_id)
+    managed, context = _managed(wanted, ours, own_mark=own_mark)
     before = ours.applied if ours is not None else {}
     released = {
         column: wanted.columns.resets[column]
@@ -75,13 +79,14 @@ def reconcile(wanted: Wanted, row: Row | None, owned: Owned | None, census: Cens
     }
     change = {column: value for column, value in {**managed, **released}.items() if row.columns.get(column) != value}
     edited = [column for column in change if before.get(column, _UNSET) != change[column]]
-    record = _record(wanted, row, ours, managed, census)
+    application = census.application_name if own_mark else None
+    record = _record(wanted, row, ours, {**managed, **_application(application)}, census)
     record = _clocked(record, row, change, edited, now)
     if verdict.claim is Claim.FREE:
         record = replace(record, previous=dict(row.columns))
     write = _write(row, change, record, owned)
     reason, message = _explain(verdict.claim, wanted, row, change, edited)
-    return RowDecision(
+    decision = RowDecision(
         write=write,
         reason=reason if write is not None else Reason.RECONCILED,
         message=message,
@@ -90,6 +95,8 @@ def reconcile(wanted: Wanted, row: Row | None, owned: Owned | None, census: Cens
         record=record,
         knows_context=context,
     )
+    is_new = application is not None and application != before.get(_APPLICATION)
+    return _renamed(decision, row, application) if is_new else decision
 
 
 _UNSET = object()
@@ -98,6 +105,7 @@ _UNSET = object()
 def _insert(wanted: Wanted, owned: Owned | None, census: Census, now: datetime) -> RowDecision:
     columns: dict[str, Value] = {**wanted.columns.resets, **wanted.columns.implied, **wanted.columns.managed}
     managed: dict[str, Value] = {**wanted.columns.implied, **wanted.columns.managed}
+    managed |= _application(census.application_name)
     if wanted.encode_context is not None:
         columns["context"] = managed["context"] = wanted.encode_context()
     identity = wanted.identity
@@ -141,6 +149,23 @@ def _managed(wanted: Wanted, ours: Owned | None, *, own_mark: bool) -> tuple[dic
     written = ours.applied.get("context") if ours is not None and ours.source == wanted.columns.source else None
     managed["context"] = written if written is not None else wanted.encode_context()
     return managed, True
+
+
+def _application(name: str | None) -> dict[str, Value]:
+    return {} if name is None else {_APPLICATION: name}
+
+
+def _renamed(decision: RowDecision, row: Row, application: str | None) -> RowDecision:
+    """The same with the row given to another application: of the one that it names nobody works any more."""
+    if decision.write is None or application == row.application_name:
+        return decision
+    text = _difference(_APPLICATION, row.application_name, application)
+    return replace(
+        decision,
+        write=replace(decision.write, write=Write.UPDATE, application_name=application),
+        reason=Reason.UPDATED if decision.reason is Reason.RECONCILED else decision.reason,
+        message=f"{decision.message}, {text}" if decision.message else f"updated {text}",
+    )
 
 
 def _record(wanted: Wanted, row: Row, ours: Owned | None, managed: Columns, census: Census) -> Owned:

@@ -181,6 +181,7 @@ def _changed_row(write: RowWrite) -> dict[str, Any]:
         "uid": write.record.uid,
         "seen": dict(write.seen),
         "change": dict(write.columns),
+        "application_name": write.application_name,
     }
 
 

@@ -68,7 +68,7 @@ async def test_a_field_that_is_no_longer_named_is_reset_once_and_then_left_alone
     await settled(cluster, operator, "emails")
     [row] = sql("SELECT * FROM queues")
     assert (row["concurrency"], row["polling_interval_sec"]) == (None, 1.0)
-    assert cluster.reasons("emails") == ["Created", "Updated"]
+    await cluster.until(lambda: cluster.reasons("emails") == ["Created", "Updated"])
     sql("UPDATE queues SET concurrency = 8")
     cluster.apply(Kind.QUEUE, "emails", {"workerConcurrency": 2})
     await settled(cluster, operator, "emails")
@@ -117,3 +117,25 @@ async def test_a_suspended_schedule_is_paused_ready_and_not_replayed(
     await cluster.until(lambda: sql("SELECT * FROM workflow_status"))
     ids = [row["workflow_uuid"] for row in sql("SELECT workflow_uuid FROM workflow_status")]
     assert min(ids) >= f"sched-often-{before['now'].isoformat(timespec='seconds')[:19]}"
+
+
+async def test_rows_go_with_the_name_of_the_application_once(
+    cluster: FakeCluster, operator: Operator, sql: Sql
+) -> None:
+    def names() -> list[Any]:
+        found = sql(
+            "SELECT application_name FROM queues UNION ALL SELECT application_name FROM workflow_schedules ORDER BY 1"
+        )
+        return [row["application_name"] for row in found]
+
+    cluster.apply(Kind.DATABASE, "default", {**ORDERS, "applicationName": "shopp"})
+    cluster.apply(Kind.QUEUE, "emails", {})
+    cluster.apply(Kind.SCHEDULE, "nightly", {"workflowName": "w", "schedule": "@daily"})
+    await cluster.until(lambda: names() == ["shopp", "shopp"])
+    cluster.apply(Kind.DATABASE, "default", {**ORDERS, "applicationName": "shop"})
+    await cluster.until(lambda: names() == ["shop", "shop"])
+    assert cluster.reasons("emails") == ["Created", "Updated"]
+    sql("UPDATE queues SET application_name = 'another'")  # as a worker does when it registers the queue
+    cluster.apply(Kind.QUEUE, "emails", {"concurrency": 3})
+    await cluster.until(lambda: sql("SELECT concurrency FROM queues") == [{"concurrency": 3}])
+    assert names() == ["another", "shop"]

@@ -67,8 +67,10 @@ UPDATE {schema}.queues AS queue
        polling_interval_sec = CASE WHEN change ? 'polling_interval_sec'
                                    THEN (change ->> 'polling_interval_sec')::float8
                                    ELSE queue.polling_interval_sec END,
+       application_name = coalesce(wanted.application_name, queue.application_name),
        updated_at = (extract(epoch FROM now()) * 1000)::bigint
-  FROM json_to_recordset(CAST(:rows AS json)) AS wanted(name text, row_id text, uid text, seen jsonb, change jsonb)
+  FROM json_to_recordset(CAST(:rows AS json))
+    AS wanted(name text, row_id text, uid text, seen jsonb, change jsonb, application_name text)
   JOIN dbos_operator.owned AS record
     ON record.system_schema = :system_schema AND record.kind = 'DBOSQueue' AND record.name = wanted.name
    AND record.uid = wanted.uid
@@ -87,8 +89,10 @@ UPDATE {schema}.workflow_schedules AS target
        context = CASE WHEN change ? 'context' THEN change ->> 'context' ELSE target.context END,
        cron_timezone = CASE WHEN change ? 'cron_timezone' THEN change ->> 'cron_timezone'
                             ELSE target.cron_timezone END,
-       queue_name = CASE WHEN change ? 'queue_name' THEN change ->> 'queue_name' ELSE target.queue_name END
-  FROM json_to_recordset(CAST(:rows AS json)) AS wanted(name text, row_id text, uid text, seen jsonb, change jsonb)
+       queue_name = CASE WHEN change ? 'queue_name' THEN change ->> 'queue_name' ELSE target.queue_name END,
+       application_name = coalesce(wanted.application_name, target.application_name)
+  FROM json_to_recordset(CAST(:rows AS json))
+    AS wanted(name text, row_id text, uid text, seen jsonb, change jsonb, application_name text)
   JOIN dbos_operator.owned AS record
     ON record.system_schema = :system_schema AND record.kind = 'DBOSSchedule' AND record.name = wanted.name
    AND record.uid = wanted.uid
