@@ -25,16 +25,33 @@ def test_a_delay_is_an_hour_at_most_however_many_attempts_there_were() -> None:
     assert policy.delay_after(9_999) == MAX_DELAY_SECONDS
 
 
+@pytest.mark.parametrize(("rate", "delays"), [(0.5, [2, 1, 0.5]), (0, [2, 0, 0])])
+def test_a_rate_below_one_shortens_the_delays(rate: float, delays: list[float]) -> None:
+    policy = RetryPolicy(allowed=True, interval_seconds=2, max_attempts=4, backoff_rate=rate)
+    assert [policy.delay_after(attempt) for attempt in range(1, 4)] == delays
+
+
+@pytest.mark.parametrize(("interval", "delay"), [(1.0, MAX_DELAY_SECONDS), (0.0, 0.0)])
+def test_a_delay_beyond_what_a_float_holds_is_the_longest_one_all_the_same(interval: float, delay: float) -> None:
+    policy = RetryPolicy(allowed=True, interval_seconds=interval, max_attempts=10_000, backoff_rate=2.0)
+    assert policy.delay_after(9_999) == delay
+
+
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error", "said"),
     [
-        ({"max_attempts": 0}, "max_attempts: expected at least 1, got 0"),
-        ({"interval_seconds": -1}, "interval_seconds: expected 0 or more"),
-        ({"backoff_rate": 0.5}, "backoff_rate: expected at least 1"),
+        ({"max_attempts": 0}, ValueError, "max_attempts: expected at least 1, got 0"),
+        ({"max_attempts": "3"}, TypeError, "max_attempts: expected a whole number, got '3'"),
+        ({"max_attempts": None}, TypeError, "max_attempts: expected a whole number, got None"),
+        ({"interval_seconds": -1}, ValueError, "interval_seconds: expected 0 or more"),
+        ({"interval_seconds": None}, TypeError, "interval_seconds: expected a number, got None"),
+        ({"backoff_rate": -0.5}, ValueError, "backoff_rate: expected 0 or more"),
+        ({"backoff_rate": float("nan")}, ValueError, "backoff_rate: expected 0 or more"),
+        ({"backoff_rate": "2"}, TypeError, "backoff_rate: expected a number, got '2'"),
     ],
 )
-def test_options_that_cannot_be_are_named(options: Any, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_options_that_cannot_be_are_named(options: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
         RetryPolicy(**options)
 
 
