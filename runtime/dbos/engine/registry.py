@@ -49,6 +49,15 @@ class StepFunction:
     """How long an attempt may take; coroutine functions only."""
 
     def __post_init__(self) -> None:
+        if self.should_retry is not None and not callable(self.should_retry):
+            raise TypeError(
+                f"Step {self.name}: should_retry: expected a function of the error, got {self.should_retry!r}"
+            )
+        if not self.is_async and _gives_coroutine(self.should_retry):
+            raise DBOSException(
+                f"Step {self.name}: should_retry is a coroutine function, which only coroutine functions can await; "
+                "make the step one, or should_retry a plain function"
+            )
         if self.preemptible and not self.is_async:
             raise DBOSException(f"Step {self.name}: preemptible is for coroutine functions; a thread cannot be stopped")
         if self.timeout_seconds is None:
@@ -178,6 +187,11 @@ class Registry:
         self.roles.clear()
         self.kafka.clear()
         self.targets.clear()
+
+
+def _gives_coroutine(function: object) -> bool:
+    call = getattr(function, "__call__", None)  # noqa: B004 -- of an object whose class defines it
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
 def _code_of(function: Callable[..., Any]) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbos._error import (
+    DBOSException,
     DBOSMaxStepRetriesExceeded,
     DBOSStepNondeterminismError,
     DBOSUnexpectedStepError,
@@ -206,10 +207,16 @@ def _attempt(
 def _wanted(step: StepFunction, error: Exception) -> Plan[bool]:
     if step.should_retry is None:
         return True
-    if inspect.iscoroutinefunction(step.should_retry):
-        answer: Outcome = yield Invoke(step.should_retry, (error,))
-        return bool(answer.unwrap())
-    return bool(step.should_retry(error))
+    answer = step.should_retry(error)
+    if not inspect.isawaitable(answer):
+        return bool(answer)
+    if not step.is_async:
+        inspect.iscoroutine(answer) and answer.close()
+        raise DBOSException(
+            f"Step {step.name}: should_retry gave an awaitable, which only coroutine functions can await"
+        )
+    awaited: Outcome = yield Invoke(lambda: answer)
+    return bool(awaited.unwrap())
 
 
 @contextmanager

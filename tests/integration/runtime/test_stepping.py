@@ -138,6 +138,8 @@ def test_the_status_of_a_step_is_there_in_steps_only(launch: Launch) -> None:
         ({"max_attempts": 0}, ValueError, "max_attempts"),
         ({"timeout_seconds": 1}, DBOSException, "coroutine functions"),
         ({"preemptible": True}, DBOSException, "coroutine functions"),
+        ({"should_retry": asyncio.sleep}, DBOSException, "should_retry is a coroutine function"),
+        ({"should_retry": 5}, TypeError, "should_retry: expected a function of the error, got 5"),
     ],
 )
 def test_options_that_cannot_be_are_named(options: Any, error: type[Exception], text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dbos import DBOS, SetWorkflowID
-from dbos.error import DBOSMaxStepRetriesExceeded
+from dbos.error import DBOSException, DBOSMaxStepRetriesExceeded
 from integration.runtime.conftest import Launch
 from support.bystander import Bystander
 
@@ -189,6 +189,37 @@ def test_a_stop_iteration_is_an_error_like_others(launch: Launch) -> None:
     for wait in (lambda: child([]), DBOS.start_workflow(child, []).get_result):
         with pytest.raises(StopIteration):
             wait()
+
+
+def test_a_plain_step_cannot_await_its_should_retry(launch: Launch) -> None:
+    async def never(error: BaseException) -> bool:
+        return False
+
+    class Never:
+        async def __call__(self, error: BaseException) -> bool:
+            return False
+
+    calls = []
+
+    def later(error: BaseException) -> object:
+        return never(error)
+
+    @DBOS.step(name="late", retries_allowed=True, interval_seconds=0, should_retry=later)
+    def late() -> None:
+        calls.append(1)
+        raise ValueError
+
+    @DBOS.workflow(name="work")
+    def work() -> None:
+        late()
+
+    for should_retry in (never, Never()):
+        with pytest.raises(DBOSException, match="should_retry is a coroutine function"):
+            DBOS.step(retries_allowed=True, should_retry=should_retry)(late)
+    launch()
+    with pytest.raises(DBOSException, match="should_retry gave an awaitable"):
+        work()
+    assert calls == [1]
 
 
 def test_a_should_retry_that_fails_is_the_outcome_of_the_step(launch: Launch, sql: Sql) -> None:
