@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from dbos_operator.cli.options import ADDRESS, DURATION, option
+from dbos_operator.cli.options import ADDRESS, DURATION, ManifestPath, option
 from dbos_operator.errors import OperatorError
 from dbos_operator.local.cluster import LocalCluster
 from dbos_operator.local.databases import Databases
@@ -48,7 +48,7 @@ class LocalOptions:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=ManifestPath())
 @option("--database", metavar="URL", help="The PostgreSQL that every DBOSDatabase of the folder means.")
 @option("--until-idle", is_flag=True, help="End when no workflow is left to run; status 1 when one failed.")
 @option("--duration", type=DURATION, help="End after this long.")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -38,6 +39,15 @@ class RunOptions:
     log_level: str
 
 
+class ManifestPath(click.Path):
+    """Where YAML is; whether it is there is looked at with the rest of the folder."""
+
+    expected = "a YAML file or a folder of them"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # click < 8.3 takes no argument here
     """A value that one function reads; what it cannot read is refused with what it expects."""
 
@@ -46,7 +56,7 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # click < 8.3 takes no
     def __init__(self, name: str, parse: Callable[[str], Any], *, expected: str) -> None:
         self.name = name
         self._parse = parse
-        self._expected = expected
+        self.expected = expected
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The value; click may hand in a default that has been read already."""
@@ -55,7 +65,7 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # click < 8.3 takes no
         try:
             return self._parse(value.strip())
         except ValueError as error:
-            raise click.BadParameter(f"expected {self._expected}, got {value!r}", ctx=ctx, param=param) from error
+            raise click.BadParameter(f"expected {self.expected}, got {value!r}", ctx=ctx, param=param) from error
 
 
 def _parse_tick(text: str) -> timedelta:
@@ -118,6 +128,16 @@ def explain(error: click.ClickException) -> str:
     if not isinstance(error, click.BadParameter) or error.param is None or error.ctx is None:
         return error.format_message()
     source = error.ctx.get_parameter_source(error.param.name or "")
-    from_environment = source is ParameterSource.ENVIRONMENT
-    name = str(error.param.envvar) if from_environment else max(error.param.opts, key=len)
-    return f"{name}: {error.message}"
+    if source is ParameterSource.ENVIRONMENT:
+        name = str(error.param.envvar)
+    elif isinstance(error.param, click.Argument):
+        name = error.param.human_readable_name
+    else:
+        name = max(error.param.opts, key=len)
+    # click says nothing of what is missing.
+    return f"{name}: {error.message or f'expected {expectation(error.param)}, got nothing'}"
+
+
+def expectation(param: click.Parameter) -> str:
+    """What an option or argument takes, in words."""
+    return str(getattr(param.type, "expected", "a value"))
