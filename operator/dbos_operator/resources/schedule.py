@@ -16,6 +16,8 @@ from dbos_operator.resources.resource import Resource
 from dbos_operator.resources.specs import ScheduleDeletion, ScheduleSpec
 
 DEFAULT_TIME_ZONE = "UTC"
+_ZONES_OF_A_MACHINE = frozenset({"localtime", "posixrules", "Factory"})
+"""Files beside the zones: they mean what the image of the operator was made with."""
 
 
 def parse_schedule(manifest: Mapping[str, Any]) -> Resource[ScheduleSpec]:
@@ -69,6 +71,8 @@ def _read_time_zone(fields: Fields) -> str:
     if not isinstance(name, str):
         raise fields.wrong("timeZone", expected="the name of a time zone")
     try:
+        if name in _ZONES_OF_A_MACHINE:
+            raise UnknownTimeZoneError(name, expected="an IANA time zone such as Europe/Berlin")
         parse_time_zone(name)
     except UnknownTimeZoneError as error:
         path = fields.path_of("timeZone")

@@ -98,7 +98,7 @@ def test_a_cron_text_that_cannot_be_used_has_a_reason_of_its_own(text: str) -> N
     assert repr(text) in found.message
 
 
-@pytest.mark.parametrize("name", ["Mars/Olympus", "", "CEST+1", "Europe"])
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "CEST+1", "Europe", "localtime", "Factory"])
 def test_a_time_zone_that_nobody_knows_has_a_reason_of_its_own(name: str) -> None:
     assert problem(timeZone=name) == Problem(
         Reason.INVALID_TIME_ZONE, f"spec.timeZone: expected an IANA time zone such as Europe/Berlin, got {name!r}"
