@@ -13,14 +13,16 @@ from dbos.serialization.encoding import (
     encode_value,
     portable_error,
 )
+from dbos.serialization.kept import encode_kept
 
 
 def encode_failure(error: BaseException, serialization: str | None) -> str:
     """An exception as stored text that can be read back, whatever the exception holds.
 
-    One that does not survive the round trip keeps its type and text: as `Exception("<Type>: <text>")`, in
-    an application's own format as what portable JSON tells of it. A row whose format this process cannot
-    write gets portable JSON.
+    One that does not survive the round trip is stored as a pickle without what cannot be pickled, so that a replay
+    still catches it by its type; where the type itself cannot be pickled, or the format is another one, only its type
+    and text are kept: as `Exception("<Type>: <text>")`, in an application's own format as what portable JSON tells
+    of it. A row whose format this process cannot write gets portable JSON.
     """
     if not can_write(serialization):
         serialization = PORTABLE_JSON
@@ -34,6 +36,8 @@ def encode_failure(error: BaseException, serialization: str | None) -> str:
 
 
 def _encode_told(error: BaseException, serialization: str | None) -> str:
+    if serialization in {None, PY_PICKLE} and (kept := encode_kept(error, _text_of(error))) is not None:
+        return kept
     if serialization in {None, PY_PICKLE, PORTABLE_JSON}:
         return encode_error(Exception(f"{type(error).__name__}: {_text_of(error)}"), serialization)
     told = {"name": type(error).__name__, "message": _text_of(error), "code": None}

@@ -241,7 +241,9 @@ def test_a_should_retry_that_fails_is_the_outcome_of_the_step(launch: Launch, sq
 
 
 @pytest.mark.parametrize("error", [UnpicklableError("type and text"), UnloadableError("type and", "text")])
-def test_an_exception_that_cannot_be_stored_keeps_its_type_and_text(launch: Launch, sql: Sql, error: Exception) -> None:
+def test_an_exception_that_cannot_be_pickled_keeps_its_type_and_text(
+    launch: Launch, sql: Sql, error: Exception
+) -> None:
     @DBOS.step()
     def step() -> None:
         raise error
@@ -255,8 +257,48 @@ def test_an_exception_that_cannot_be_stored_keeps_its_type_and_text(launch: Laun
         work()
     status = DBOS.get_workflow_status("w")
     assert status is not None
-    assert (status.status, str(status.error)) == ("ERROR", f"{type(error).__name__}: type and text")
+    assert (status.status, type(status.error), str(status.error)) == ("ERROR", type(error), "type and text")
+    with pytest.raises(type(error), match="type and text"):
+        DBOS.retrieve_workflow("w").get_result()
     assert _steps(sql, "w")[0]["error"] is not None
+
+
+def test_a_replay_catches_an_exception_that_cannot_be_pickled_by_its_type(launch: Launch) -> None:
+    @DBOS.step()
+    def step() -> None:
+        raise UnpicklableError("text")
+
+    @DBOS.step()
+    def handle(text: str) -> str:
+        return f"handled {text}"
+
+    @DBOS.workflow()
+    def work() -> str:
+        try:
+            step()
+        except UnpicklableError as error:
+            return handle(str(error))
+        return "nothing was raised"
+
+    launch()
+    with SetWorkflowID("w"):
+        assert work() == "handled text"
+    assert DBOS.fork_workflow("w", 2).get_result() == "handled text"
+
+
+def test_an_exception_whose_type_cannot_be_pickled_keeps_its_name_and_text(launch: Launch) -> None:
+    class LocalError(Exception):
+        """No other process can import it."""
+
+    @DBOS.workflow()
+    def work() -> None:
+        raise LocalError("text")
+
+    launch()
+    with SetWorkflowID("w"), pytest.raises(LocalError):
+        work()
+    with pytest.raises(Exception, match="LocalError: text"):
+        DBOS.retrieve_workflow("w").get_result()
 
 
 def test_a_step_whose_result_cannot_be_stored_fails_once_and_for_all(launch: Launch, sql: Sql) -> None:
