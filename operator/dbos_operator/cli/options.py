@@ -123,6 +123,19 @@ def choose_namespaces(context: click.Context, namespaces: tuple[str, ...], *, al
     return () if all_by is ParameterSource.COMMANDLINE else tuple(dict.fromkeys(namespaces))
 
 
+def check_default_database(context: click.Context, database: ObjectKey | None, namespaces: tuple[str, ...]) -> None:
+    """Raise BadParameter for a default that the operator would never see, as it is in no namespace that is watched."""
+    if database is None or not namespaces or database.namespace in namespaces:
+        return
+    param = next(param for param in context.command.params if param.name == "default_database")
+    watched = ", ".join(namespaces)
+    raise click.BadParameter(
+        f"expected a DBOSDatabase of a namespace that is watched ({watched}), got '{database}'",
+        ctx=context,
+        param=param,
+    )
+
+
 def explain(error: click.ClickException) -> str:
     """The one line for a refused command: the option or variable, what was expected, what was given."""
     if not isinstance(error, click.BadParameter) or error.param is None or error.ctx is None:

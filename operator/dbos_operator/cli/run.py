@@ -18,6 +18,7 @@ from dbos_operator.cli.options import (
     NAMESPACE,
     OBJECT_KEY,
     RunOptions,
+    check_default_database,
     choose_namespaces,
     option,
 )
@@ -58,6 +59,7 @@ def run(click_context: click.Context, /, *, namespaces: tuple[str, ...], all_nam
     """Run the operator against the cluster of a kubeconfig or of the pod's service account."""
     chosen = choose_namespaces(click_context, namespaces, all_namespaces=all_namespaces)
     options = RunOptions(namespaces=chosen, **values)
+    check_default_database(click_context, options.default_database, chosen)
     configure_logging(options.log_format, options.log_level)
     try:
         asyncio.run(operate(options))

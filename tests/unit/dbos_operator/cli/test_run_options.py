@@ -186,6 +186,26 @@ def test_one_namespace_and_all_of_them_contradict_each_other(
     assert line == "dbos-operator: --namespace and --all-namespaces: expected one of them, got both\n"
 
 
+def test_a_default_database_that_is_not_watched_is_refused(
+    asked: list[RunOptions], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespaces = ("--namespace", "orders", "--namespace", "reports")
+    sentence = "expected a DBOSDatabase of a namespace that is watched (orders, reports), got 'shared/main'\n"
+
+    assert refusal(capsys, *namespaces, "--default-database", "shared/main") == (
+        f"dbos-operator: --default-database: {sentence}"
+    )
+    monkeypatch.setenv("DBOS_OPERATOR_DEFAULT_DATABASE", "shared/main")
+    assert refusal(capsys, *namespaces) == f"dbos-operator: DBOS_OPERATOR_DEFAULT_DATABASE: {sentence}"
+    assert asked == []
+
+
+@pytest.mark.parametrize("namespaces", [(), ("--all-namespaces",), ("--namespace", "a", "--namespace", "shared")])
+def test_a_default_database_that_is_watched_is_taken(asked: list[RunOptions], namespaces: tuple[str, ...]) -> None:
+    assert run_command(["run", *namespaces, "--default-database", "shared/main"]) == 0
+    assert asked[0].default_database == ObjectKey("shared", "main")
+
+
 def test_an_unknown_option_and_an_unknown_command_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--colour" in refusal(capsys, "--colour")
     assert run_command(["dance"]) == 2
