@@ -211,7 +211,8 @@ def _wanted(step: StepFunction, error: Exception) -> Plan[bool]:
     if not inspect.isawaitable(answer):
         return bool(answer)
     if not step.is_async:
-        inspect.iscoroutine(answer) and answer.close()
+        if inspect.iscoroutine(answer):
+            answer.close()
         raise DBOSException(
             f"Step {step.name}: should_retry gave an awaitable, which only coroutine functions can await"
         )

@@ -9,6 +9,7 @@ begin -> call -> write the checkpoint -> still ours? -> commit -> step row
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -31,6 +32,7 @@ from dbos.serialization.failures import encode_failure
 from dbos.store.checkpoints import (
     StepCheckpoint,
     StepKey,
+    abandon,
     begin,
     close,
     commit,
@@ -41,6 +43,7 @@ from dbos.store.checkpoints import (
     kept_open,
 )
 from dbos.store.database import SystemDatabase
+from dbos.store.dialects.sqlite import is_busy
 from dbos.store.user_database import UserDatabase
 from dbos.store.writer import GroupCommitWriter
 from dbos.telemetry import StepEnded
@@ -52,6 +55,8 @@ logger = logging.getLogger("dbos")
 FIRST_PAUSE_SECONDS = 0.001
 PAUSE_FACTOR = 1.5
 LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_BUSY_SECONDS = 120.0
+"""How long a SQLite file may be locked by somebody else until what waits for it fails."""
 
 
 class Format(Protocol):
@@ -149,7 +154,10 @@ def run_transaction(
         return recorded if recorded is not None else (yield from attempt.perform(args, kwargs))
 
     with step_span(services, execution, transaction.name) as span:
-        settled, retries = yield from _retried(work, lambda: _still_owned(execution))
+        try:
+            settled, retries = yield from _retried(work, lambda: _still_owned(execution))
+        except _FailedError as failed:
+            settled, retries = attempt.settle(Outcome(error=failed.error)), 0
         span.ended(settled.outcome.error)
     outcome, serialization = settled.outcome, services.serialization
     told = replace(step, output=settled.output, error=settled.error, serialization=serialization)
@@ -212,7 +220,7 @@ class _Attempt:
             return found
 
         recorded = yield from _with_session(database, body)
-        return None if recorded is None else self._settle(self._outcome_of(recorded))
+        return None if recorded is None else self.settle(self._outcome_of(recorded))
 
     def perform(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Plan[_Settled]:
         """Call the function and commit what it did together with its checkpoint."""
@@ -221,7 +229,7 @@ class _Attempt:
         def body(session: Any) -> Plan[_Settled]:
             with _in_step(scope):
                 value = yield from _call(self.transaction, session, args, kwargs)
-            settled = self._settle(Outcome(value))
+            settled = self.settle(Outcome(value))
             yield from self._keep(session, self._checkpoint_of(settled))
             return settled
 
@@ -230,9 +238,9 @@ class _Attempt:
         except _ConflictError:
             raise
         except _FailedError as failed:
-            settled = self._settle(Outcome(error=failed.error))
+            settled = self.settle(Outcome(error=failed.error))
         except Exception as error:  # noqa: BLE001 -- user classes raise anything when pickled; it is the outcome
-            settled = self._settle(Outcome(error=error))
+            settled = self.settle(Outcome(error=error))
         failure = self._checkpoint_of(settled)
         yield from _transact(self.transaction, lambda session: self._keep(session, failure))
         return settled
@@ -242,7 +250,8 @@ class _Attempt:
         yield from _act(database, session, database.table.insert, self.key, checkpoint)
         yield from _still_owned(self.execution)
 
-    def _settle(self, outcome: Outcome) -> _Settled:
+    def settle(self, outcome: Outcome) -> _Settled:
+        """An outcome, and the texts of its step row. A value that cannot be stored raises what encoding it raises."""
         serialization = self.services.serialization
         if outcome.error is not None:
             return _Settled(outcome, error=encode_failure(outcome.error, serialization))
@@ -294,7 +303,7 @@ def _with_session(database: UserDatabase, body: Callable[[Any], Plan[T]]) -> Pla
     except GeneratorExit:  # nobody performs this plan any more
         raise
     except BaseException:
-        yield from _act(database, session, close)
+        yield from _act(database, session, abandon)
         raise
     yield from _act(database, session, close)
     return value
@@ -337,14 +346,20 @@ def _act(database: UserDatabase, session: Any, function: Callable[..., Any], *ar
 
 
 def _retried(work: Callable[[], Plan[T]], confirm: Callable[[], Plan[None]]) -> Plan[tuple[T, int]]:
-    """What a plan gives, and how often it was tried again: after a conflict soon, after a lost connection later."""
-    retries = 0
+    """What a plan gives, and how often it was tried again: after a conflict soon, after a lost connection later.
+
+    Raises _FailedError when a SQLite file was locked each time for LONGEST_BUSY_SECONDS.
+    """
+    retries, busy_since = 0, math.inf
     while True:
         try:
             return (yield from work()), retries
         except _ConflictError as conflict:
             retries += 1
             cause = conflict.__cause__
+        busy_since = min(busy_since, time.monotonic()) if isinstance(cause, Exception) and is_busy(cause) else math.inf
+        if isinstance(cause, Exception) and time.monotonic() - busy_since >= LONGEST_BUSY_SECONDS:
+            raise _FailedError(cause)
         yield Wait(_pause(cause, retries))
         yield from confirm()
 

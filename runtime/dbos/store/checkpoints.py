@@ -6,13 +6,15 @@ What takes a session is plain code on it; an asynchronous session runs it by `ru
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
-from sqlalchemy import Connection, bindparam, inspect, text
+from sqlalchemy import Connection, bindparam, event, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 
 from dbos._error import DBOSInitializationError
@@ -30,6 +32,8 @@ VERSION: Final = 1
 
 _POSTGRES_CLOCK = "((EXTRACT(epoch FROM now()) * 1000)::bigint)"
 _CONFLICTS = {"40001", "40P01"}
+_CURSORS = "dbos_cursors"
+"""Where a session on SQLite keeps the cursors of its transaction."""
 
 
 class CheckpointTakenError(Exception):
@@ -171,7 +175,9 @@ class CheckpointTable:
 def begin(session: Session, isolation_level: str) -> None:
     """Begin a transaction; on SQLite, which runs one at a time, with the write lock from the start."""
     if session.get_bind().dialect.name == "sqlite":
-        begin_immediate(session.connection())
+        connection = session.connection()
+        begin_immediate(connection)
+        session.info[_CURSORS] = _cursors_of(connection)
     else:
         session.connection(execution_options={"isolation_level": isolation_level})
 
@@ -232,6 +238,30 @@ def close(session: Session) -> None:
         session.close()
     except DBAPIError:  # the connection is lost; so is its transaction
         session.invalidate()
+
+
+def abandon(session: Session) -> None:
+    """As close, after a failure; results that were not read to their end are closed too.
+
+    In a SQLite file such a result holds a lock against every other connection for as long as anything refers to it,
+    be it the error's traceback.
+    """
+    for cursor in list(session.info.pop(_CURSORS, ())):
+        with suppress(sqlite3.Error):
+            cursor.close()
+    close(session)
+
+
+def _cursors_of(connection: Connection) -> WeakSet[sqlite3.Cursor]:
+    """The cursors that are opened on a connection from now on, while they are referred to."""
+    cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def note(_connection: Connection, cursor: object, *_rest: object) -> None:
+        if isinstance(cursor, sqlite3.Cursor):  # those of event loops hold all that they read
+            cursors.add(cursor)
+
+    event.listen(connection, "after_cursor_execute", note)
+    return cursors
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.exc import InvalidRequestError, OperationalError
 
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SetWorkflowID, SQLAlchemyDatasource
 from dbos._error import DBOSException, DBOSInitializationError
+from dbos.engine import transactions
 from dbos.engine.forgetting import janitor
+from dbos.store.checkpoint_removal import known_databases
 from integration.runtime.conftest import Launch
-from support.bystander import Bystander
+from support.bystander import Bystander, bystander
 
 pytestmark = pytest.mark.both_databases
 
@@ -157,6 +160,60 @@ def test_a_stop_iteration_of_a_transaction_is_an_error_like_others(
     with pytest.raises(StopIteration):
         first()
     assert _accounts(user) == {}
+
+
+@pytest.mark.parametrize("way", ["returned", "kept by an error"])
+def test_a_result_that_was_not_read_locks_nothing_once_its_transaction_failed(
+    user_url: str, launch: Launch, user: Bystander, way: str
+) -> None:
+    user.execute("INSERT INTO accounts SELECT 'ada', 1 UNION SELECT 'bob', 2 UNION SELECT 'cyd', 3")
+    source = SQLAlchemyDatasource.create(user_url)
+
+    @source.transaction(name="read")
+    def read() -> Any:
+        result = source.sql_session().execute(text("SELECT owner FROM accounts"))
+        if way == "returned":
+            return result
+        raise LookupError(result)
+
+    @DBOS.workflow(name="work")
+    def work() -> Any:
+        return read()
+
+    launch()
+    with pytest.raises(Exception, match="ickle" if way == "returned" else "CursorResult") as raised:
+        DBOS.start_workflow(work).get_result()
+    user.execute("DELETE FROM accounts")
+    assert _accounts(user) == {}
+    assert raised.tb is not None  # it was there all the time, and so was the result
+
+
+@pytest.mark.parametrize("in_workflow", [True, False])
+def test_a_file_that_stays_locked_fails_who_waits_for_it_in_the_end(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_workflow: bool
+) -> None:
+    monkeypatch.setattr(transactions, "LONGEST_BUSY_SECONDS", 0.2)
+    url = f"sqlite:///{tmp_path / 'locked.sqlite'}"
+    source = SQLAlchemyDatasource.create(url, engine_kwargs={"connect_args": {"timeout": 0.05}})
+
+    @source.transaction(name="read")
+    def read() -> Any:
+        return source.sql_session().execute(text("SELECT 1")).scalar()
+
+    @DBOS.workflow(name="work")
+    def work() -> Any:
+        return read()
+
+    launch()
+    with bystander(url) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with SetWorkflowID("w1"), pytest.raises(OperationalError, match="locked"):
+            work() if in_workflow else read()
+        other.execute("ROLLBACK")
+    known_databases.clear()
+    if in_workflow:
+        assert [type(step["error"]).__name__ for step in DBOS.list_workflow_steps("w1")] == ["OperationalError"]
+    assert read() == 1
 
 
 def test_a_lost_step_row_is_written_from_the_checkpoint_without_a_call(
