@@ -46,6 +46,11 @@ WITH_DATABASE = {"defaultDatabase": {"secretRef": {"name": "db"}}}
 KINDS_KNOWN = ("--api-versions", "dbos.dev/v1beta1/DBOSDatabase")
 
 
+def with_statement_timeout(timeout: str) -> dict[str, Any]:
+    spec = {"connections": {"statementTimeout": timeout}}
+    return {"defaultDatabase": {"secretRef": {"name": "db"}, "spec": spec}}
+
+
 class Render:
     """Renders the chart as the release `op` in the namespace `orders`."""
 
@@ -125,12 +130,54 @@ def test_a_version_with_the_suffix_of_a_cloud_is_taken(render: Render) -> None:
         ({"defaultDatabase": {"existing": "a/b", "secretRef": {"name": "c"}}}, "defaultDatabase.existing and"),
         ({"defaultDatabase": {"existing": "a/b"}, "watch": {"namespaces": ["c"]}}, r"watch.namespaces \(c\), got a/b"),
         ({"defaultDatabase": {"secretRef": {"name": "d"}}, "watch": {"namespaces": ["c"]}}, "got orders/default"),
+        ({"tick": "0s"}, "/tick"),
+        (with_statement_timeout("0s"), "/defaultDatabase/spec/connections/statementTimeout"),
+        (with_statement_timeout("2h"), "spec.connections.statementTimeout: expected at most 1h, got 2h"),
+        (with_statement_timeout("1h1ms"), "spec.connections.statementTimeout: expected at most 1h, got 1h1ms"),
+        (with_statement_timeout("59m61s"), "spec.connections.statementTimeout: expected at most 1h, got 59m61s"),
+        (with_statement_timeout("3600001ms"), "spec.connections.statementTimeout: expected at most 1h, got 3600001ms"),
+        ({"extraEnv": [{"name": "WORKERS", "value": 5}]}, "/extraEnv/0/value"),
+        ({"podLabels": {"app.kubernetes.io/name": "a"}}, "podLabels: expected names .*, got app.kubernetes.io/name"),
+        ({"podLabels": {"helm.sh/chart": "a"}}, "podLabels: expected names besides the chart's own, got helm.sh/chart"),
+        ({"serviceMonitor": {"labels": {"app.kubernetes.io/name": "a"}}}, "serviceMonitor.labels: expected names"),
+        ({"prometheusRule": {"labels": {"app.kubernetes.io/name": "a"}}}, "prometheusRule.labels: expected names"),
+        ({"grafana": {"dashboards": {"labels": {"helm.sh/chart": "a"}}}}, "grafana.dashboards.labels: expected names"),
+        ({"podAnnotations": {"kubectl.kubernetes.io/default-container": "a"}}, "podAnnotations: expected names"),
+        ({"defaultDatabase": {"annotations": {"helm.sh/hook": "a"}}}, "defaultDatabase.annotations: expected names"),
         ({"ports": {"metrics": 9000, "health": 9000}}, "ports.metrics and ports.health: expected two ports, got 9000"),
     ],
 )
 def test_a_wrong_value_fails_by_its_name(render: Render, values: Any, words: str) -> None:
     with pytest.raises(HelmError, match=words):
         render(values)
+
+
+@pytest.mark.parametrize("timeout", ["1h", "0h60m", "3600s", "0059m60s", "3600000ms", "59m59s1000ms", "08s", "1ms"])
+def test_a_statement_may_take_an_hour_however_it_is_written(render: Render, timeout: str) -> None:
+    spec = the(render(with_statement_timeout(timeout)), "DBOSDatabase")["spec"]
+
+    assert spec["connections"]["statementTimeout"] == timeout
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"tick": "0s"}, r"tick: Does not match pattern"),
+        (with_statement_timeout("0s"), r"defaultDatabase\.spec\.connections\.statementTimeout: Does not match pattern"),
+        (with_statement_timeout("2h"), r"defaultDatabase\.spec\.connections\.statementTimeout: expected at most 1h"),
+        ({"extraEnv": [{"name": "WORKERS", "value": 5}]}, r"extraEnv\.0\.value: Invalid type\. Expected: .string"),
+        ({"podLabels": {"app.kubernetes.io/name": "a"}}, "podLabels: expected names besides the chart's own"),
+    ],
+)
+def test_helm_3_names_what_cannot_work(get_helm: Any, tmp_path: Path, values: Any, words: str) -> None:
+    with pytest.raises(HelmError, match=words):
+        Render(get_helm(3), tmp_path)(values)
+
+
+def test_a_number_for_a_variable_is_refused_on_the_command_line_too(helm: Helm) -> None:
+    with pytest.raises(HelmError, match="/extraEnv/0/value"):
+        helm.template("op", CHART, "--set", "extraEnv[0].name=A", "--set", "extraEnv[0].value=5")
+    assert helm.template("op", CHART, "--set", "extraEnv[0].name=A", "--set-string", "extraEnv[0].value=5")
 
 
 def test_helm_3_names_it_too(get_helm: Any, tmp_path: Path) -> None:

@@ -56,17 +56,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{/* Fails where the operator would not see its own default. */}}
-{{- define "dbos-operator.checkDefaultDatabase" -}}
-{{- $key := include "dbos-operator.defaultDatabase" . -}}
-{{- if and $key .Values.watch.namespaces -}}
-{{- $namespace := first (splitList "/" $key) -}}
-{{- if not (has $namespace .Values.watch.namespaces) -}}
-{{- fail (printf "defaultDatabase: expected a namespace of watch.namespaces (%s), got %s" (join ", " .Values.watch.namespaces) $key) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
 {{/* The spec of the default DBOSDatabase. */}}
 {{- define "dbos-operator.databaseSpec" -}}
 {{- with .Values.defaultDatabase -}}
