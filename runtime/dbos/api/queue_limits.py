@@ -202,7 +202,7 @@ class LimitsOfQueue:
             raise DBOSException(f"Queue {self.name!r} has no row before DBOS.launch(); declare it with its limits")
         done = database.transact(
             lambda: change_queue(
-                self.name, lambda limits: check_limits(change(limits), least=0, shared=shared), now_ms=epoch_ms()
+                self.name, lambda limits: check_limits(change(limits), shared=shared), now_ms=epoch_ms()
             )
         )
         if done is None:

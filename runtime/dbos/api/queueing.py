@@ -45,7 +45,8 @@ class Queueing:
         """Create a queue, or give the one of that name these limits; the queue as it now is.
 
         By default only a process of the latest version changes an existing row. The limits that begin with
-        `partition_` hold for each partition key. A row that a DBOSQueue resource manages keeps its limits.
+        `partition_` hold for each partition key, each other one suspends the queue when it is 0. A row that a
+        DBOSQueue resource manages keeps its limits.
         Raises ValueError naming a limit or name that cannot be, and DBOSException when another application
         owns the name.
         """

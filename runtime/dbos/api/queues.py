@@ -52,11 +52,11 @@ class Queue(LimitsOfQueue):
     ) -> None:
         """`concurrency` (or `global_concurrency`) bounds what runs in all processes, `worker_concurrency` in each.
 
-        `limiter={"limit": n, "period": seconds}` bounds starts. The limits that begin with `partition_` hold
-        for each partition key; with one of them, or with `partition_queue=True` (then all limits are those
-        of each partition), workflows are enqueued under a key. Priorities always work; `priority_enabled`
-        is accepted from older code. Raises ValueError naming a limit that cannot be, and for a name that
-        is taken or reserved, and DBOSException when another application owns the name.
+        `limiter={"limit": n, "period": seconds}` bounds starts. A limit of 0 suspends the queue. The limits that
+        begin with `partition_` hold for each partition key; with one of them, or with `partition_queue=True` (then
+        all limits are those of each partition), workflows are enqueued under a key. Priorities always work;
+        `priority_enabled` is accepted from older code. Raises ValueError naming a limit that cannot be, and for a
+        name that is taken or reserved, and DBOSException when another application owns the name.
         """
         del priority_enabled
         limits = make_limits(
@@ -68,6 +68,7 @@ class Queue(LimitsOfQueue):
             partition_worker_concurrency=partition_worker_concurrency,
             partition_limiter=partition_limiter,
             polling_interval_sec=polling_interval_sec,
+            least=1 if partition_queue else 0,
         )
         if partition_queue:
             limits = check_limits(limits.of_partitions())
@@ -139,8 +140,9 @@ def make_limits(
     partition_worker_concurrency: int | None,
     partition_limiter: QueueRateLimit | None,
     polling_interval_sec: float,
+    least: int = 0,
 ) -> QueueLimits:
-    """The limits of a queue; `concurrency` and `global_concurrency` are two names of one.
+    """The limits of a queue; `concurrency` and `global_concurrency` are two names of one. `least` as for check_limits.
 
     Raises ValueError or TypeError naming the one that cannot be.
     """
@@ -158,6 +160,7 @@ def make_limits(
             partition_rate_period_seconds=partition_period,
             polling_interval_seconds=polling_interval_sec,
         ),
+        least=least,
         shared="concurrency" if global_concurrency is None else "global_concurrency",
     )
 

@@ -96,8 +96,8 @@ _ORDER = (
 """Limits that are useless above another one, which therefore are mistakes."""
 
 
-def check_limits(limits: QueueLimits, *, least: int = 1, shared: str = "concurrency") -> QueueLimits:
-    """Limits that a queue can have, as they are; with `least=0` also those that suspend it.
+def check_limits(limits: QueueLimits, *, least: int = 0, shared: str = "concurrency") -> QueueLimits:
+    """Limits that a queue can have, as they are: 0 suspends it, except where `least` is 1; a partition has 1 or more.
 
     Raises ValueError (TypeError for wrong types) naming the limit, as callers write it, and what was expected. `shared`
     is the name under which the concurrency of all processes was given.

@@ -255,7 +255,7 @@ def test_limits_that_cannot_be_are_refused_and_change_nothing(launch: Launch, sq
     assert sql.execute("SELECT * FROM dbos.queues").fetchall() == before
     with pytest.raises(ValueError, match=r"^global_concurrency: expected 0"):
         asyncio.run(queue.set_global_concurrency_async(-1))
-    with pytest.raises(ValueError, match=r"^global_concurrency: expected 1"):
+    with pytest.raises(ValueError, match=r"^global_concurrency: expected 0"):
         DBOS.register_queue("other", global_concurrency=-1)
     with pytest.raises(ValueError, match="partition_worker_concurrency"):
         DBOS.register_queue("other", worker_concurrency=1, partition_worker_concurrency=2)
@@ -278,6 +278,26 @@ def test_zero_suspends_a_queue(launch: Launch, lanes: Lanes) -> None:
     assert handle.get_status().status == "ENQUEUED"
     queue.set_global_concurrency(None)
     handle.get_result(polling_interval_sec=0.05)
+
+
+@pytest.mark.parametrize(
+    "limits", [{"global_concurrency": 0}, {"worker_concurrency": 0}, {"limiter": {"limit": 0, "period": 1}}], ids=str
+)
+def test_a_queue_may_be_suspended_from_the_start(
+    launch: Launch, lanes: Lanes, client: DBOSClient, limits: dict[str, Any]
+) -> None:
+    declared = Queue("declared", **limits)
+    launch()
+    DBOS.register_queue("work", **limits)
+    client.register_queue("third", **limits)
+    lanes.go.set()
+    waiting = [DBOS.enqueue_workflow(name, lanes.workflow, "x", 1) for name in ("declared", "work", "third")]
+    DBOS.register_queue("after")
+    DBOS.enqueue_workflow("after", lanes.workflow, "x", 1).get_result(polling_interval_sec=0.05)
+    assert {handle.get_status().status for handle in waiting} == {"ENQUEUED"}
+    ((name, _zero),) = limits.items()
+    getattr(declared, f"set_{name}")(None)
+    waiting[0].get_result(polling_interval_sec=0.05)
 
 
 def test_a_queue_that_a_resource_manages_keeps_its_limits(launch: Launch, sql: Bystander) -> None:

@@ -27,9 +27,10 @@ def test_limits_that_can_be_are_given_back(limits: Any) -> None:
 @pytest.mark.parametrize(
     ("limits", "kind", "said"),
     [
-        ({"concurrency": 0}, ValueError, "concurrency: expected 1 to 2147483647 or None, got 0"),
-        ({"worker_concurrency": 2**31}, ValueError, "worker_concurrency: expected 1 to"),
-        ({"rate_limit": -1, "rate_period_seconds": 1}, ValueError, "^limiter limit: expected 1 to"),
+        ({"concurrency": -1}, ValueError, "concurrency: expected 0 to 2147483647 or None, got -1"),
+        ({"partition_concurrency": 0}, ValueError, "partition_concurrency: expected 1 to 2147483647 or None, got 0"),
+        ({"worker_concurrency": 2**31}, ValueError, "worker_concurrency: expected 0 to"),
+        ({"rate_limit": -1, "rate_period_seconds": 1}, ValueError, "^limiter limit: expected 0 to"),
         ({"concurrency": "3"}, TypeError, "concurrency: expected a whole number or None, got '3'"),
         ({"concurrency": 1.0}, TypeError, "concurrency: expected a whole number"),
         ({"worker_concurrency": True}, TypeError, "worker_concurrency: expected a whole number"),
@@ -50,8 +51,8 @@ def test_limits_that_cannot_be_are_named(limits: Any, kind: type[Exception], sai
 
 
 def test_the_concurrency_of_all_processes_is_named_as_it_was_given() -> None:
-    with pytest.raises(ValueError, match=r"^global_concurrency: expected 1 to"):
-        check_limits(QueueLimits(concurrency=0), shared="global_concurrency")
+    with pytest.raises(ValueError, match=r"^global_concurrency: expected 0 to"):
+        check_limits(QueueLimits(concurrency=-1), shared="global_concurrency")
 
 
 def test_limits_of_a_queue_become_those_of_each_partition() -> None:
