@@ -58,6 +58,9 @@ class DBOSClient(
     Thread-safe. Close it with destroy(), or use it in a `with` block.
     """
 
+    _creates = True
+    """Whether a missing database or schema is created."""
+
     def __init__(
         self,
         database_url: str | None = None,
@@ -111,6 +114,7 @@ class DBOSClient(
             retry=retry_connection_errors,
             query_timeout_seconds=observability_query_timeout_sec,
             idle_transaction_seconds=sys_db_idle_transaction_timeout_sec,
+            create=self._creates,
         )
         try:
             serialization = add_serializer(serializer)

@@ -32,6 +32,8 @@ class ClientOptions:
     retry: bool
     query_timeout_seconds: float | None
     idle_transaction_seconds: float | None
+    create: bool = True
+    """Whether a missing database or schema is created; without, it is refused."""
 
     def __post_init__(self) -> None:
         check_engine(self.engine)
@@ -104,6 +106,7 @@ def open_client_database(url: str | None, options: ClientOptions) -> SystemDatab
                 url=url,
                 engine=options.engine,
                 schema=options.schema,
+                create=options.create,
                 retry=options.retry,
                 query_timeout_seconds=QUERY_TIMEOUT_SECONDS if timeout is None else timeout,
                 polling_concurrency=options.polling_concurrency,

@@ -15,6 +15,7 @@ from dbos._error import DBOSInitializationError
 from dbos.api.client import DBOSClient
 from dbos.config.file import FILE_NAME, read_config_file
 from dbos.store.backend import told_by
+from dbos.store.migrations.requirements import NothingThereError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -68,20 +69,31 @@ def choose_database(db_url: str | None, schema: str | None) -> tuple[str, str]:
     return str(url), schema or str(file.get("dbos_system_schema") or "dbos")
 
 
+class _Visitor(DBOSClient):
+    """A client for a database that is there; it creates none, and no tables."""
+
+    _creates = False
+
+
 @contextmanager
 def connected(db_url: str | None, schema: str | None, *, application_name: str | None = None) -> Iterator[DBOSClient]:
     """A client of the chosen database, of an application if one is named, for the length of a block.
 
-    Raises DBOSInitializationError for a file of SQLite that does not exist: looking at one creates none.
+    Raises DBOSInitializationError for a database that is not there or has no tables: whoever mistypes its name is
+    told so, and nothing is created.
     """
     url, place = choose_database(db_url, schema)
     file = url.removeprefix(_SQLITE).partition("?")[0]
     if url.startswith(_SQLITE) and file and not Path(file).exists():
         raise DBOSInitializationError(f"there is no file {file}; `dbos migrate` or the application makes it")
-    with DBOSClient(
-        system_database_url=url,
-        dbos_system_schema=place,
-        application_name=application_name,
-        retry_connection_errors=False,
-    ) as client:
+    try:
+        client = _Visitor(
+            system_database_url=url,
+            dbos_system_schema=place,
+            application_name=application_name,
+            retry_connection_errors=False,
+        )
+    except NothingThereError as error:
+        raise DBOSInitializationError(f"{error.what}; `dbos migrate` makes what is missing") from error
+    with client:
         yield client

@@ -15,7 +15,8 @@ from dbos.store.dialects.postgres import ConnectionSource, PoolTimeoutError
 from dbos.store.dialects.postgres_pool import PoolSource, connection_arguments
 from dbos.store.dialects.postgres_urls import shown_url
 from dbos.store.migrations import administration
-from dbos.store.migrations.runner import create_database_if_missing, ensure_schema, require_schema
+from dbos.store.migrations.requirements import NothingThereError
+from dbos.store.migrations.runner import create_database_if_missing, ensure_schema, has_database, require_schema
 from dbos.store.migrations.runtime_tables import ensure_runtime_schema
 
 if TYPE_CHECKING:  # only composed queries and engines of the application need SQLAlchemy
@@ -88,6 +89,9 @@ class PostgresBackend:
                 else:
                     require_schema(connection.driver, settings.schema)
         except (psycopg.OperationalError, PoolTimeoutError) as error:
+            if self._arguments is not None and not settings.create and not has_database(self._arguments):
+                name = self._arguments["dbname"]
+                raise NothingThereError(f"there is no database {name!r} on that server ({self._where})") from error
             raise unusable(self._where, error) from error
 
     def prepare_runtime_tables(self) -> str | None:

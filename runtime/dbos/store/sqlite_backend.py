@@ -13,7 +13,7 @@ from dbos.store.dialects.sqlite import SqliteSource, database_file
 from dbos.store.dialects.sqlite_engine import add_functions, open_engine
 from dbos.store.dialects.sqlite_text import translate
 from dbos.store.migrations import administration
-from dbos.store.migrations.requirements import absent
+from dbos.store.migrations.requirements import NothingThereError
 from dbos.store.migrations.runtime_tables import ensure_runtime_tables
 from dbos.store.migrations.sqlite_runner import ensure_file, require_file
 from dbos.store.urls import read_url
@@ -51,7 +51,7 @@ class SqliteBackend:
             if file is not None and self._create:
                 file.parent.mkdir(parents=True, exist_ok=True)
             if file is not None and not self._create and not file.exists():
-                raise DBOSInitializationError(absent(f"{place} does not exist"))
+                raise NothingThereError(f"{place} does not exist")
             with self.source.connection() as connection:
                 ensure = ensure_file if self._create else require_file
                 ensure(connection.driver, place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -12,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from sqlalchemy.engine import make_url
 
 from dbos import DBOS, DBOSClient, SetWorkflowID
 from dbos.cli.main import main
@@ -221,6 +224,51 @@ def test_the_database_comes_from_option_environment_or_file(database_url: str, t
     found = runner.invoke(main, ["workflow", "list", "-s", database_url], env={"DBOS_SYSTEM_DATABASE_URL": nowhere})
     assert found.exit_code == 0
     assert not (tmp_path / "nowhere.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("workflow", "get", "w"),
+        ("workflow", "list"),
+        ("workflow", "cancel", "w"),
+        ("workflow", "prune", "--application-name", "orders", "--keep", "1"),
+        ("queue", "list"),
+        ("schedule", "pause", "nightly"),
+        ("rename-application", "--to", "orders", "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_a_database_that_is_not_there_is_named_and_not_made(
+    run: Callable[..., Result], arguments: tuple[str, ...], database_url: str, tmp_path: Path
+) -> None:
+    mistyped = f"{database_url.removesuffix('.sqlite')}x{'.sqlite' if database_url.startswith('sqlite') else ''}"
+    name = make_url(mistyped).database
+    result = run(*arguments, "--db-url", mistyped)
+    assert (result.exit_code, result.stdout) == (1, "")
+    (line,) = result.stderr.splitlines()
+    assert re.search(rf"there is no (database|file) '?{name}", line), line
+    assert "`dbos migrate`" in line
+    assert "run_migrations" not in line
+    assert not Path(str(name)).exists()
+    if not database_url.startswith("sqlite"):
+        with psycopg.connect(database_url) as server:
+            assert server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None
+
+
+def test_a_database_without_tables_is_named_and_gets_none(
+    request: pytest.FixtureRequest, run: Callable[..., Result], database_kind: str, tmp_path: Path
+) -> None:
+    if database_kind == "sqlite":
+        file = tmp_path / "empty.sqlite"
+        file.touch()
+        empty = f"sqlite:///{file}"
+    else:
+        empty = request.getfixturevalue("empty_database_url")
+    for _ in range(2):  # the first made nothing
+        result = run("workflow", "list", "--db-url", empty)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert re.fullmatch(r"Error: .*holds no DBOS tables yet; `dbos migrate` makes what is missing\n", result.stderr)
 
 
 def test_a_server_that_cannot_be_reached_is_one_line(run: Callable[..., Result]) -> None:

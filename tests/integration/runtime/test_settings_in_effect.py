@@ -53,6 +53,12 @@ def test_without_migrations_a_database_without_tables_is_refused(launch: Launch,
             assert schemas == (0,)
 
 
+@pytest.mark.postgresql_only
+def test_without_migrations_a_database_that_is_not_there_is_named(launch: Launch, bare_url: str) -> None:
+    with pytest.raises(DBOSInitializationError, match=r"there is no database '.*_absent' on that server"):
+        launch(system_database_url=f"{bare_url}_absent", run_migrations=False)
+
+
 def test_without_migrations_a_migrated_database_serves(launch: Launch, bare_url: str) -> None:
     run_dbos_database_migrations(bare_url)
     work = _work()

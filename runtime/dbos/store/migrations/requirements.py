@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+from dbos._error import DBOSInitializationError
 
 SCHEMA_VERSION: Final = 125
 """The version of the schema that this package creates and is written for."""
@@ -63,6 +65,15 @@ SHARDING_COLUMN: Final = "workflow_status.shard_key"
 """Marks a sharded database, whose rows only the vendor's own client may touch."""
 
 
-def absent(what: str) -> str:
-    """What somebody is told whose database has no tables, where this process is not to create them."""
-    return f"{what}, and run_migrations=False creates none: run `dbos migrate` with a role that may, then start again"
+class NothingThereError(DBOSInitializationError):
+    """A system database that is not there, or holds no tables, where this process is not to create it."""
+
+    def __init__(self, what: str) -> None:
+        """`what` is a sentence of what is missing, without its end."""
+        super().__init__(
+            f"{what}, and run_migrations=False creates none: run `dbos migrate` with a role that may, then start again"
+        )
+        self.what = what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (DBOSInitializationError, (self.detail,))

@@ -23,7 +23,7 @@ from dbos.store.migrations.inspection import (
     judge,
     load_facts,
 )
-from dbos.store.migrations.requirements import SCHEMA_VERSION, absent
+from dbos.store.migrations.requirements import SCHEMA_VERSION, NothingThereError
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -32,6 +32,7 @@ __all__ = [
     "create_database_if_missing",
     "describe_problem",
     "ensure_schema",
+    "has_database",
     "inspect_schema",
     "require_schema",
 ]
@@ -42,6 +43,8 @@ MIGRATION_LOCK = 1234567890
 """The advisory lock that every SDK holds while it creates or migrates a schema."""
 LOCK_WAIT_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 1.0
+_MAINTENANCE = "postgres"
+"""The database that every server has."""
 
 _NOT_ALLOWED = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 _IN_THE_WAY = (
@@ -75,7 +78,7 @@ def require_schema(driver: psycopg.Connection[Any], schema: str) -> SchemaState:
     """The state of a schema that somebody else creates. Raises DBOSInitializationError unless it can be used."""
     state = inspect_schema(driver, schema)
     if state.kind is SchemaKind.ABSENT:
-        raise DBOSInitializationError(absent(describe_problem(state, schema).rstrip(".")))
+        raise NothingThereError(describe_problem(state, schema).rstrip("."))
     if not state.usable:
         raise DBOSInitializationError(describe_problem(state, schema))
     return state
@@ -208,12 +211,24 @@ def create_database_if_missing(arguments: Mapping[str, Any]) -> None:
         _create_database(arguments)
 
 
+def has_database(arguments: Mapping[str, Any]) -> bool:
+    """Whether the server has the database that `dbname` names; True also when `postgres` there cannot be asked."""
+    try:
+        with _connect({**arguments, "dbname": _MAINTENANCE}) as driver:
+            return _is_there(driver, str(arguments["dbname"]))
+    except psycopg.Error:
+        return True
+
+
+def _is_there(driver: psycopg.Connection[Any], name: str) -> bool:
+    return driver.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None
+
+
 def _create_database(arguments: Mapping[str, Any]) -> None:
     name = str(arguments["dbname"])
     try:
-        with _connect({**arguments, "dbname": "postgres"}) as driver:
-            found = driver.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
-            if found is None:
+        with _connect({**arguments, "dbname": _MAINTENANCE}) as driver:
+            if not _is_there(driver, name):
                 driver.execute(f"CREATE DATABASE {quote_identifier(name)}".encode())
                 logger.info("created the database", extra={"database": name})
     except (errors.DuplicateDatabase, errors.UniqueViolation):

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from dbos._error import DBOSInitializationError
 from dbos.store.dialects.sqlite_text import CLOCK
-from dbos.store.migrations.requirements import REQUIRED_COLUMNS, SCHEMA_VERSION, absent
+from dbos.store.migrations.requirements import REQUIRED_COLUMNS, SCHEMA_VERSION, NothingThereError
 from dbos.store.migrations.statements import split_statements
 
 _SCRIPTS = ("0001_tables.sql", "0002_indexes.sql")
@@ -37,7 +37,7 @@ def ensure_file(driver: sqlite3.Connection, place: str) -> None:
 def require_file(driver: sqlite3.Connection, place: str) -> None:
     """As ensure_file, but tables that are absent are refused: somebody else creates them."""
     if _version(driver) is None and not _in_the_way(driver):
-        raise DBOSInitializationError(absent(f"{place} holds no DBOS tables yet"))
+        raise NothingThereError(f"{place} holds no DBOS tables yet")
     _check_version(driver, place)
 
 
