@@ -20,6 +20,7 @@ from dbos.core.retry import reconnect_delay
 from dbos.store.backend import DatabaseSettings, QueryBound, Source
 from dbos.store.backends import open_backend
 from dbos.store.depths import Facts, find_refusals, load_refused, load_registered
+from dbos.store.dialects.engine_options import engine_options_named
 from dbos.store.dialects.errors import is_connection_lost
 from dbos.store.filters import StepFilter, WorkflowFilter
 from dbos.store.first_use import FirstUse
@@ -44,9 +45,14 @@ class SystemDatabase:
     """Performs operations on pooled connections; a lost connection is tried again, as every operation is repeatable."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        """Nothing is connected yet. Raises ValueError for what is neither PostgreSQL by psycopg 3 nor SQLite."""
+        """Nothing is connected yet.
+
+        Raises ValueError for what is neither PostgreSQL by psycopg 3 nor SQLite, and DBOSInitializationError for
+        options of an engine that cannot be.
+        """
         self._settings = settings
-        self._backend = open_backend(settings)
+        with engine_options_named(settings.pool.engine_options):
+            self._backend = open_backend(settings)
         self.source: Source = self._backend.source
         self.has_runtime_tables = False
         """Whether the tables of executors and duties are there; see prepare_runtime_tables."""
@@ -88,7 +94,8 @@ class SystemDatabase:
 
         Raises DBOSInitializationError for a schema that is older than ours or cannot be used.
         """
-        self._backend.prepare()
+        with engine_options_named(self._settings.pool.engine_options):
+            self._backend.prepare()
 
     def prepare_at_first_use(self, prepare: Callable[[], None]) -> None:
         """Have a function called before anything else is done with the database, when that is first tried."""

@@ -98,6 +98,22 @@ def test_connections_are_as_the_settings_say(launch: Launch) -> None:
         assert connection.exec_driver_sql("SHOW application_name").scalar() == "mine"
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"bogus": 1},
+        {"pool_size": "x"},
+        {"connect_args": 5},
+        {"connect_args": {"bogus": 1}},
+        {1: 2},
+    ],
+    ids=str,
+)
+def test_options_of_the_engine_that_cannot_be_are_named(launch: Launch, wrong: Any) -> None:
+    with pytest.raises(DBOSInitializationError, match=r"^DBOS Error 3: db_engine_kwargs: "):
+        launch(db_engine_kwargs=wrong)
+
+
 @pytest.mark.postgresql_only
 def test_only_so_many_waiters_of_an_application_look_at_once(launch: Launch, sql: Bystander, database_url: str) -> None:
     """With a table locked, those who look hang; the others have not asked for a connection yet."""
