@@ -88,7 +88,8 @@ class DBOSClient(
         With `use_listen_notify` results are awaited without polling. `application_name` is written into
         what is enqueued and narrows listings; without one any application of the database may take it.
         `serializer` is the one of the application, as in its configuration (default: pickle).
-        With `retry_connection_errors=False` a lost connection raises instead of being tried again.
+        With `retry_connection_errors=False` a lost connection is not tried again: it raises OperationalError of
+        SQLAlchemy, whose `orig` is the driver's error.
         Listings end after `observability_query_timeout_sec` (default 30; 0: never) in DBOSQueryTimeoutError.
         `system_database_pool_size` (default 5) bounds the connections, and
         `system_database_polling_concurrency` (default: half of them) how many of those who wait look at once. The

@@ -21,7 +21,7 @@ from dbos.store.backend import DatabaseSettings, QueryBound, Source
 from dbos.store.backends import open_backend
 from dbos.store.depths import Facts, find_refusals, load_refused, load_registered
 from dbos.store.dialects.engine_options import engine_options_named
-from dbos.store.dialects.errors import is_connection_lost
+from dbos.store.dialects.errors import is_connection_lost, public_error
 from dbos.store.filters import StepFilter, WorkflowFilter
 from dbos.store.first_use import FirstUse
 from dbos.store.operation import DatabaseClosedError, Operation, Row, Statement, perform, perform_in_turn
@@ -310,8 +310,12 @@ class SystemDatabase:
             except Exception as error:
                 if not is_connection_lost(error):
                     raise
-                if not self._settings.retry or self._gives_up():
+                if not self._settings.retry:
                     self.source.renew()  # pooled connections died with this one; the next is new
+                    told = public_error(error)
+                    raise told from told.__cause__
+                if self._gives_up():
+                    self.source.renew()
                     raise
                 attempt += 1
                 self._wait(attempt, error)

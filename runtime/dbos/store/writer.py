@@ -31,7 +31,7 @@ from dbos.core.outcome import Outcome
 from dbos.core.retry import reconnect_delay
 from dbos.store.backend import Connection, Source
 from dbos.store.batches import Record, answers_of, payload_size, statements_of
-from dbos.store.dialects.errors import is_conflict, is_connection_lost
+from dbos.store.dialects.errors import is_conflict, is_connection_lost, public_error
 from dbos.store.operation import DatabaseClosedError, Row, Statement
 
 logger = logging.getLogger("dbos")
@@ -334,7 +334,7 @@ class GroupCommitWriter:
                 self._held_until = monotonic() + HELD_SECONDS
                 self._wake.notify()  # the thread tries it again, whoever met the conflict
             return
-        batch[0].answer(Outcome(error=error))
+        batch[0].answer(Outcome(error=error if self._retry else public_error(error)))
 
     def _notify_delay(self) -> float | None:
         if not self._queues and not self._ended and not self._topics:

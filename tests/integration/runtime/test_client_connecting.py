@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from dbos import DBOSClient
@@ -72,8 +73,14 @@ def test_a_lazy_client_without_a_call_touches_nothing() -> None:
 def test_a_lazy_client_says_at_its_first_call_what_is_wrong() -> None:
     with DBOSClient(system_database_url=NOWHERE, lazy=True, retry_connection_errors=False) as client:
         for call in (client.list_workflows, lambda: client.enqueue(_options()), lambda: client.send("w", 1)):
-            with pytest.raises(psycopg.OperationalError):
+            with pytest.raises(OperationalError) as raised:
                 call()
+            assert isinstance(raised.value.orig, psycopg.OperationalError)
+            assert raised.value.__cause__ is raised.value.orig
+        with pytest.raises(OperationalError):
+            asyncio.run(client.enqueue_async(_options()))
+        with pytest.raises(DBOSInitializationError):
+            client.check_connection()
 
 
 @pytest.mark.postgresql_only
