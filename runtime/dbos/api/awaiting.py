@@ -14,6 +14,7 @@ from dbos.api.runtime import engine, refuse_event_loop
 from dbos.api.statuses import list_step_infos
 from dbos.engine.commands import get_result
 from dbos.engine.interpreters import run_blocking, run_on_loop
+from dbos.engine.places import check_polling
 from dbos.engine.results import wait_first, wait_for_tasks
 
 LIST_STEPS = "DBOS.listWorkflowSteps"
@@ -50,7 +51,8 @@ class Awaiting:
         """
         refuse_event_loop("DBOS.wait_first")
         services, by_id = engine().services, ids_of(handles)
-        first = run_blocking(wait_first(services, list(by_id), poll_seconds=polling_interval_sec), services)
+        plan = wait_first(services, list(by_id), poll_seconds=check_polling(polling_interval_sec))
+        first = run_blocking(plan, services)
         return by_id[first]
 
     @classmethod
@@ -59,7 +61,8 @@ class Awaiting:
     ) -> WorkflowHandleAsync[Any]:
         """As wait_first."""
         services, by_id = engine().services, ids_of(handles)
-        first = await run_on_loop(wait_first(services, list(by_id), poll_seconds=polling_interval_sec), services)
+        plan = wait_first(services, list(by_id), poll_seconds=check_polling(polling_interval_sec))
+        first = await run_on_loop(plan, services)
         return by_id[first]
 
     @classmethod

@@ -10,6 +10,7 @@ from dbos.api.management_options import check_page, ids_of
 from dbos.api.runtime import note_event_loop
 from dbos.api.statuses import list_step_infos
 from dbos.engine.interpreters import run_blocking, run_on_loop
+from dbos.engine.places import check_polling
 from dbos.engine.results import wait_first
 from dbos.engine.services import Services
 
@@ -28,7 +29,8 @@ class ClientAwaiting:
         """
         note_event_loop("DBOSClient.wait_first")
         services, by_id = self._services, ids_of(handles)
-        first = run_blocking(wait_first(services, list(by_id), poll_seconds=polling_interval_sec), services)
+        plan = wait_first(services, list(by_id), poll_seconds=check_polling(polling_interval_sec))
+        first = run_blocking(plan, services)
         return by_id[first]
 
     async def wait_first_async(
@@ -36,7 +38,8 @@ class ClientAwaiting:
     ) -> WorkflowHandleAsync[Any]:
         """As wait_first."""
         services, by_id = self._services, ids_of(handles)
-        first = await run_on_loop(wait_first(services, list(by_id), poll_seconds=polling_interval_sec), services)
+        plan = wait_first(services, list(by_id), poll_seconds=check_polling(polling_interval_sec))
+        first = await run_on_loop(plan, services)
         return by_id[first]
 
     def list_workflow_steps(

@@ -12,7 +12,7 @@ from dbos.api.streaming import make_reader, offset_reader, values, values_async
 from dbos.engine.events import get_event
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.messages import send, send_bulk
-from dbos.engine.places import check_duration, check_format
+from dbos.engine.places import check_format, check_patience
 from dbos.engine.services import Services
 from dbos.engine.streams import read_offset
 
@@ -92,12 +92,12 @@ class ClientCommunication:
         None when `timeout_seconds` are over; the workflow need not exist yet.
         """
         note_event_loop("DBOSClient.get_event")
-        seconds = check_duration(timeout_seconds, subject="timeout_seconds")
+        seconds = check_patience(timeout_seconds, subject="timeout_seconds")
         return run_blocking(get_event(self._services, workflow_id, key, seconds), self._services)
 
     async def get_event_async(self, workflow_id: str, key: str, timeout_seconds: float = 60) -> Any:
         """As get_event."""
-        seconds = check_duration(timeout_seconds, subject="timeout_seconds")
+        seconds = check_patience(timeout_seconds, subject="timeout_seconds")
         return await run_on_loop(get_event(self._services, workflow_id, key, seconds), self._services)
 
     def read_stream(

@@ -13,7 +13,13 @@ from dbos.engine.events import get_all_events, get_event, set_event
 from dbos.engine.interpreters import run_blocking, run_on_loop
 from dbos.engine.messages import receive, send, send_bulk
 from dbos.engine.pauses import sleep
-from dbos.engine.places import calling_workflow, calling_workflow_or_step, check_duration, check_format
+from dbos.engine.places import (
+    calling_workflow,
+    calling_workflow_or_step,
+    check_duration,
+    check_format,
+    check_patience,
+)
 from dbos.engine.plan import Plan
 from dbos.engine.services import Services
 from dbos.engine.streams import close_stream, read_offset, write_stream
@@ -140,14 +146,14 @@ class Communication:
         """
         refuse_event_loop("DBOS.get_event")
         services = engine().services
-        seconds = check_duration(timeout_seconds, subject="timeout_seconds")
+        seconds = check_patience(timeout_seconds, subject="timeout_seconds")
         return run_blocking(get_event(services, workflow_id, key, seconds), services)
 
     @classmethod
     async def get_event_async(cls, workflow_id: str, key: str, timeout_seconds: float = 60) -> Any:
         """As get_event."""
         services = engine().services
-        seconds = check_duration(timeout_seconds, subject="timeout_seconds")
+        seconds = check_patience(timeout_seconds, subject="timeout_seconds")
         return await run_on_loop(get_event(services, workflow_id, key, seconds), services)
 
     @classmethod
@@ -286,7 +292,7 @@ class Communication:
 
 def _receiving(services: Services, topic: str | None, timeout_seconds: float) -> Plan[Any]:
     execution = calling_workflow(services, "recv")
-    return receive(services, execution, topic, check_duration(timeout_seconds, subject="timeout_seconds"))
+    return receive(services, execution, topic, check_patience(timeout_seconds, subject="timeout_seconds"))
 
 
 def _sleeping(services: Services, seconds: float) -> Plan[None]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from dbos.api.runtime import engine, refuse_event_loop
+from dbos.engine.places import check_patience
 
 LOOK_SECONDS = 0.1
 
@@ -23,7 +24,7 @@ class Draining:
         """
         refuse_event_loop("DBOS.run_until_drained")
         running = engine()
-        until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        until = _end(timeout_seconds)
         while not running.drained():
             if until is not None and time.monotonic() >= until:
                 return False
@@ -35,9 +36,15 @@ class Draining:
     async def run_until_drained_async(cls, *, timeout_seconds: float | None = None) -> bool:
         """As run_until_drained."""
         running = engine()
-        until = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        until = _end(timeout_seconds)
         while not await running.services.database.in_background(running.drained):
             if until is not None and time.monotonic() >= until:
                 return False
             await asyncio.sleep(LOOK_SECONDS)
         return True
+
+
+def _end(timeout_seconds: float | None) -> float | None:
+    if timeout_seconds is None:
+        return None
+    return time.monotonic() + check_patience(timeout_seconds, subject="timeout_seconds")

@@ -11,6 +11,7 @@ from dbos.core.outcome import Outcome
 from dbos.engine.commands import get_result
 from dbos.engine.context import recording_execution
 from dbos.engine.interpreters import run_blocking, run_on_loop
+from dbos.engine.places import check_polling
 from dbos.engine.services import Services
 
 R_co = TypeVar("R_co", covariant=True)
@@ -53,9 +54,10 @@ class WorkflowHandle(Generic[R_co]):
         The end is announced at once where notifications work; `polling_interval_sec` is the net.
         Raises DBOSAwaitedWorkflowCancelledError, or DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded.
         """
+        seconds = check_polling(polling_interval_sec)
         if self._running is not None and recording_execution() is None:
             return self._running.result().unwrap()  # type: ignore[no-any-return]
-        plan = get_result(self._services, self.workflow_id, poll_seconds=polling_interval_sec)
+        plan = get_result(self._services, self.workflow_id, poll_seconds=seconds)
         return run_blocking(plan, self._services).unwrap()  # type: ignore[no-any-return]
 
     def get_status(self) -> WorkflowStatus:
@@ -90,11 +92,12 @@ class WorkflowHandleAsync(Generic[R_co]):
 
         Cancelling the wait does not cancel the workflow.
         """
+        seconds = check_polling(polling_interval_sec)
         if self._running is not None and recording_execution() is None:
             running = self._running
             outcome = await asyncio.shield(asyncio.wrap_future(running) if isinstance(running, Future) else running)
             return outcome.unwrap()  # type: ignore[no-any-return]
-        plan = get_result(self._services, self.workflow_id, poll_seconds=polling_interval_sec)
+        plan = get_result(self._services, self.workflow_id, poll_seconds=seconds)
         return (await run_on_loop(plan, self._services)).unwrap()  # type: ignore[no-any-return]
 
     async def get_status(self) -> WorkflowStatus:

@@ -8,11 +8,9 @@ from typing import Any
 from dbos.api.runtime import refuse_event_loop
 from dbos.core.ids import check_text, check_topic
 from dbos.engine.interpreters import run_blocking, run_on_loop
-from dbos.engine.places import check_duration
+from dbos.engine.places import MIN_POLLING_SECONDS, check_patience
 from dbos.engine.services import Services
 from dbos.engine.streams import StreamReader, read_next
-
-MIN_POLLING_SECONDS = 0.001
 
 
 def make_reader(
@@ -30,17 +28,18 @@ def make_reader(
         raise ValueError(f"offset: expected 0 or more, got {offset}")
     polling = services.rechecks.polling_seconds
     if polling_interval_sec is not None:
-        polling = check_duration(polling_interval_sec, subject="polling_interval_sec")
+        polling = check_patience(polling_interval_sec, subject="polling_interval_sec")
         if polling < MIN_POLLING_SECONDS:
             raise ValueError(f"polling_interval_sec: expected at least {MIN_POLLING_SECONDS} seconds, got {polling}")
-    if timeout_seconds is not None and check_duration(timeout_seconds, subject="timeout_seconds") < 0:
+    timeout = None if timeout_seconds is None else check_patience(timeout_seconds, subject="timeout_seconds")
+    if timeout is not None and timeout < 0:
         raise ValueError(f"timeout_seconds: expected 0 or more, or None, got {timeout_seconds}")
     return StreamReader(
         workflow_id=check_text(workflow_id, subject="workflow_id"),
         key=check_topic(key, subject="key"),
         offset=offset,
         polling_seconds=polling,
-        timeout_seconds=timeout_seconds,
+        timeout_seconds=timeout,
     )
 
 

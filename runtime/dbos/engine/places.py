@@ -12,6 +12,8 @@ from dbos.engine.services import Services
 from dbos.serialization.encoding import PORTABLE_JSON, PY_PICKLE, encode_value
 from dbos.store.values import Stored
 
+MIN_POLLING_SECONDS = 0.001
+
 
 def caller(services: Services) -> tuple[Execution | None, StepScope | None]:
     """The workflow and the step that the calling code runs in; a client's calls are made from nowhere."""
@@ -71,3 +73,13 @@ def check_duration(seconds: object, *, subject: str) -> float:
     if not -MAX_SECONDS <= seconds <= MAX_SECONDS:
         raise ValueError(f"{subject}: expected at most {MAX_SECONDS} seconds, got {seconds}")
     return float(seconds)
+
+
+def check_patience(seconds: object, *, subject: str) -> float:
+    """How long somebody waits at most, in seconds: as check_duration, and a hundred years for whatever is longer."""
+    return check_duration(min(seconds, MAX_SECONDS) if isinstance(seconds, float | int) else seconds, subject=subject)
+
+
+def check_polling(seconds: object) -> float:
+    """How long somebody waits until looking again. Raises TypeError or ValueError naming `polling_interval_sec`."""
+    return max(check_patience(seconds, subject="polling_interval_sec"), MIN_POLLING_SECONDS)
