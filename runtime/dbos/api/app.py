@@ -39,6 +39,7 @@ from dbos.api.wsgi import join_wsgi
 from dbos.config.keys import DBOSConfig
 from dbos.config.vendor import note_vendor_keys
 from dbos.engine.context import current_execution, current_step, current_user, recording_execution
+from dbos.engine.places import check_patience
 from dbos.engine.services import Services
 
 if TYPE_CHECKING:
@@ -202,9 +203,10 @@ class DBOS(
         What still runs then is recovered by the next process with this executor's ID. What DBOS.listen_queues
         said is forgotten; with `destroy_registry` so is all that was declared.
         """
+        seconds = check_patience(workflow_completion_timeout_sec, subject="workflow_completion_timeout_sec")
         application = process.application
         if application is not None:
-            application.stop(completion_seconds=workflow_completion_timeout_sec)
+            application.stop(completion_seconds=seconds)
         process.application = cls._instance = None
         registry.listened = None  # it is said of one launch
         if destroy_registry:

@@ -100,8 +100,17 @@ def test_destroy_ends_every_thread(launch: Launch) -> None:
     )
 
 
+@pytest.mark.parametrize("seconds", ["1", None, float("nan")])
+def test_destroy_is_told_a_time_or_does_nothing(launch: Launch, seconds: Any) -> None:
+    launch()
+    with pytest.raises((TypeError, ValueError), match="workflow_completion_timeout_sec: expected"):
+        DBOS.destroy(workflow_completion_timeout_sec=seconds)
+    assert DBOS.list_workflows() == []
+
+
+@pytest.mark.parametrize("seconds", [60, float("inf")])
 def test_destroy_waits_for_running_workflows_as_long_as_it_is_told(
-    launch: Launch, sql: psycopg.Connection[Any]
+    launch: Launch, sql: psycopg.Connection[Any], seconds: float
 ) -> None:
     begun, go = threading.Event(), threading.Event()
 
@@ -119,7 +128,7 @@ def test_destroy_waits_for_running_workflows_as_long_as_it_is_told(
     handle = DBOS.start_workflow(work)
     assert begun.wait(30)
     threading.Timer(0.2, go.set).start()
-    DBOS.destroy(workflow_completion_timeout_sec=60)
+    DBOS.destroy(workflow_completion_timeout_sec=seconds)
     row = sql.execute("SELECT status FROM dbos.workflow_status WHERE workflow_uuid = %s", [handle.workflow_id])
     assert row.fetchone() == {"status": "SUCCESS"}
 
