@@ -182,8 +182,9 @@ class PodRunner:
             life = tasks.create_task(self._container.run())
             try:
                 await first_of(asyncio.wait({life}), self._deleted.wait())
-                if self._deleted.is_set() and not self._gone.is_set():
-                    await first_of(self._container.end(deletion_grace(self._pod)), self._gone.wait())
+                # A deletion by force marks the pod with no grace before its object goes.
+                if self._deleted.is_set() and not self._gone.is_set() and (grace := deletion_grace(self._pod)):
+                    await first_of(self._container.end(grace), self._gone.wait())
             finally:
                 await self._container.kill()
             await asyncio.wait({life})
