@@ -102,7 +102,7 @@ class ClientQueueing:
         return await database.in_background(lambda: find_queue(database, name))
 
     def list_queues(self, *, application_name: str | list[str] | None = None) -> list[Queue]:
-        """The queues of this application and unclaimed ones, or those of the applications named, by name."""
+        """The queues of this application, or of those named (an empty list: all), and unclaimed ones, by name."""
         note_event_loop("DBOSClient.list_queues")
         services = self._services
         return find_queues(services.database, services.claimant.application or None, application_name)

@@ -139,7 +139,7 @@ class ClientSchedules:
     ) -> list[WorkflowSchedule]:
         """The schedules that match every filter, by name.
 
-        Without `application_name` those of the client's application and of nobody; all, if it has none.
+        Those of the applications named (an empty list: all) or else of the client's, if it has one, and of nobody.
         """
         wanted = ScheduleFilter(
             status=status,

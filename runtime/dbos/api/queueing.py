@@ -113,7 +113,7 @@ class Queueing:
 
     @classmethod
     def list_queues(cls, *, application_name: str | list[str] | None = None) -> list[Queue]:
-        """The queues of this application and unclaimed ones, or those of the applications named, by name."""
+        """The queues of this application, or of those named (an empty list: all), and unclaimed ones, by name."""
         refuse_event_loop("DBOS.list_queues")
         services = engine().services
         return find_queues(services.database, services.claimant.application or None, application_name)

@@ -11,6 +11,7 @@ from dbos.api.calls import enqueue_call, enqueue_call_async, enqueue_many_calls,
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.queue_limits import LimitsOfQueue, rate_of
 from dbos.api.runtime import process, registry
+from dbos.core.applications import listed_applications
 from dbos.core.ids import check_name, check_text
 from dbos.core.limits import QueueLimits, QueueRateLimit, check_limits
 from dbos.engine.context import enqueue_settings
@@ -204,12 +205,14 @@ def find_queue(database: SystemDatabase, name: str) -> Queue | None:
 
 
 def find_queues(database: SystemDatabase, application: str | None, names: str | Sequence[str] | None) -> list[Queue]:
-    """The queues of the named applications, or else those of `application` and unclaimed ones (None: all)."""
-    wanted = [names] if isinstance(names, str) else names
-    if wanted is None:
-        wanted = None if application is None else [application, None]  # type: ignore[list-item]
+    """The queues of the named applications, or else those of `application` (None: all), and unclaimed ones."""
+    wanted = listed_applications([names] if isinstance(names, str) else names, application)
     rows = database.run(list_queues)
-    return [Queue.from_row(row, database) for row in rows if wanted is None or row.application_name in wanted]
+    return [
+        Queue.from_row(row, database)
+        for row in rows
+        if wanted is None or row.application_name is None or row.application_name in wanted
+    ]
 
 
 def remove_queue(database: SystemDatabase, name: str) -> None:

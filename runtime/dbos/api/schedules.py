@@ -167,7 +167,7 @@ class Schedules:
     ) -> list[WorkflowSchedule]:
         """The schedules that match every filter, by name.
 
-        Without `application_name` those of this application and those that nobody owns.
+        Those of the applications named (an empty list: all) or else of this one, and those that nobody owns.
         """
         wanted = ScheduleFilter(
             status=status,

@@ -13,6 +13,7 @@ from dbos._sys_db import WorkflowInputs, WorkflowStatus
 from dbos.api.management_options import check_count
 from dbos.api.obstacles import note_obstacles
 from dbos.api.options import check_attributes
+from dbos.core.applications import listed_applications
 from dbos.core.statuses import WorkflowStatusString
 from dbos.serialization.decoding import UndecodableError, decode_error, decode_inputs, decode_value
 from dbos.store.database import SystemDatabase
@@ -84,7 +85,7 @@ class ListOptions(TypedDict, total=False):
     undispatchable: bool | None
     """Whether it waits and nobody can take it: `WorkflowStatus.undispatchable` says why."""
     application_name: str | list[str] | None
-    """Of these applications. Default: of this one, and of nobody."""
+    """Of these applications, and of nobody; an empty list: of all. Default: of this one, and of nobody."""
 
 
 _KNOWN = frozenset(ListOptions.__annotations__)
@@ -131,8 +132,10 @@ def list_statuses(
         is_fork=options.get("is_fork"),
         has_parent=options.get("has_parent"),
         attributes=check_attributes(options.get("attributes")),
-        application_name=_values(options.get("application_name")),
-        application=application,
+        # Whoever names IDs means these, whosever they are.
+        applications=listed_applications(
+            _values(options.get("application_name")), None if options.get("workflow_ids") is not None else application
+        ),
         limit=check_count("limit", options.get("limit")),
         offset=check_count("offset", options.get("offset")),
         newest_first=options.get("sort_desc", False),

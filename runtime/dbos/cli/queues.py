@@ -32,7 +32,7 @@ def queue() -> None:
 
 @queue.command("list")
 @database_options
-@click.option("-a", "--application-name", help="Of this application.")
+@click.option("-a", "--application-name", help="Of this application, and of nobody.")
 @output_option
 def list_queues(db_url: str | None, schema: str | None, application_name: str | None, output: str | None) -> None:
     """List the queues with their limits, and how much waits and runs there.

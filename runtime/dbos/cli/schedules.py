@@ -30,7 +30,7 @@ def schedule() -> None:
 @database_options
 @click.option("-S", "--status", type=click.Choice(["ACTIVE", "PAUSED"], case_sensitive=False), help="In this status.")
 @click.option("-n", "--workflow-name", help="Of this workflow.")
-@click.option("-a", "--application-name", help="Of this application.")
+@click.option("-a", "--application-name", help="Of this application, and of nobody.")
 @output_option
 def list_schedules(
     db_url: str | None,

@@ -39,7 +39,7 @@ def filter_options(command: Any) -> Any:
     for option in (
         click.option("-o", "--offset", type=click.IntRange(min=0), help="Leave out that many."),
         click.option("-d", "--sort-desc", is_flag=True, help="The newest first."),
-        click.option("-a", "--application-name", help="Of this application."),
+        click.option("-a", "--application-name", help="Of this application, and of nobody."),
         click.option("-q", "--queue-name", help="On this queue."),
         click.option("-n", "--name", help="Of this workflow name."),
         click.option("-S", "--status", type=statuses, help="In this status."),

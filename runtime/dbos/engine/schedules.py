@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, NotRequired, TypedDict
 
 from dbos._error import DBOSException
+from dbos.core.applications import listed_applications
 from dbos.core.cron import CronRule, InvalidCronError, UnknownTimeZoneError
 from dbos.core.ids import INTERNAL_QUEUE, WorkflowId, check_text
 from dbos.core.schedule_ids import schedule_workflow_id
@@ -95,7 +96,7 @@ class ScheduleFilter:
 
     def holds(self, row: ScheduleRow, own: str | None) -> bool:
         """Whether a schedule is meant, by an application that is called `own`."""
-        applications = _names(self.application_name) or ([own] if own else None)
+        applications = listed_applications(_names(self.application_name), own)
         statuses, workflows = _names(self.status), _names(self.workflow_name)
         prefixes = _names(self.schedule_name_prefix)
         return (

@@ -36,9 +36,8 @@ class WorkflowFilter:
     has_parent: bool | None = None
     attributes: Mapping[str, Any] | None = None
     """Keys and values that a workflow's attributes must have, among others."""
-    application_name: Sequence[str] | None = None
-    application: str | None = None
-    """Only these and unclaimed workflows; None lists all. Ignored with `workflow_ids` and `application_name`."""
+    applications: Sequence[str] | None = None
+    """Only workflows of these and unclaimed ones; None lists all."""
     undispatchable: bool | None = None
     """Whether it waits and nobody can take it; see core.dispatch."""
     refused: frozenset[tuple[str, str]] = frozenset()

@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     desc,
+    false,
     func,
     literal,
     literal_column,
@@ -214,10 +215,11 @@ def _arm(status: Table, wanted: WorkflowFilter, served: tuple[str, ...] | None) 
         # SQLite's LIKE takes capital and small letters for the same, hence both conditions.
         conditions.append(
             or_(
+                false(),  # no prefix is a choice of none
                 *(
                     and_(ids.startswith(prefix, autoescape=True), func.substr(ids, 1, len(prefix)) == prefix)
                     for prefix in wanted.workflow_id_prefix
-                )
+                ),
             )
         )
     conditions += _ranges(status, wanted)
@@ -228,14 +230,14 @@ def _arm(status: Table, wanted: WorkflowFilter, served: tuple[str, ...] | None) 
         conditions.append(status.c.queue_name.is_not(None))
     if wanted.was_forked_from is not None:
         conditions.append(status.c.was_forked_from.is_(wanted.was_forked_from))
-    if wanted.attributes is not None:
+    if wanted.attributes:
         conditions.append(_Contains(status.c.attributes, literal(json.dumps(wanted.attributes), Text)))
     if wanted.undispatchable is not None:
         stuck = is_undispatchable(status, _tables(status.schema).queues, wanted.refused)
         conditions.append(stuck if wanted.undispatchable else not_(stuck))
-    if wanted.application is not None and wanted.workflow_ids is None and wanted.application_name is None:
+    if wanted.applications is not None:
         name = status.c.application_name
-        conditions.append(or_(name == wanted.application, name.is_(None)))
+        conditions.append(or_(name.in_(list(wanted.applications)), name.is_(None)))
     query = select(status.c.workflow_uuid, status.c.created_at).where(and_(literal_column("true"), *conditions))
     return query if wanted.limit is None and wanted.offset is None else query.order_by(*_order(status, wanted))
 
@@ -262,6 +264,5 @@ def _choices(status: Table, wanted: WorkflowFilter) -> Mapping[Any, Sequence[str
         status.c.forked_from: wanted.forked_from,
         status.c.parent_workflow_id: wanted.parent_workflow_id,
         status.c.schedule_name: wanted.schedule_name,
-        status.c.application_name: wanted.application_name,
     }
     return {column: values or ("",) for column, values in choices.items() if values is not None}

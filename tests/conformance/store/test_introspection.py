@@ -61,8 +61,7 @@ def _list(database: SystemDatabase, **fields: Any) -> str:
     ("fields", "ids"),
     [
         ({}, "plain named queued theirs unclaimed 100% ended legacy"),
-        ({"application": "orders"}, "plain named queued unclaimed 100% ended"),
-        ({"application": "orders", "workflow_ids": ["theirs", "plain"]}, "plain theirs"),
+        ({"applications": ["orders"]}, "plain named queued unclaimed 100% ended"),
         ({"name": ["other"]}, "named"),
         ({"queue_name": ["other", "none"]}, "queued"),
         ({"app_version": ["v2"]}, "queued"),
@@ -72,6 +71,7 @@ def _list(database: SystemDatabase, **fields: Any) -> str:
         ({"user": ["eve"]}, "100%"),
         ({"workflow_id_prefix": ["100%"]}, "100%"),
         ({"workflow_id_prefix": ["1%"]}, ""),
+        ({"workflow_id_prefix": []}, ""),
         ({"workflow_id_prefix": ["p", "q"]}, "plain queued"),
         ({"queued_only": True}, "plain named queued theirs unclaimed legacy"),
         ({"created_from_ms": 50}, "unclaimed 100% ended legacy"),
@@ -81,7 +81,7 @@ def _list(database: SystemDatabase, **fields: Any) -> str:
         ({"offset": 5}, "100% ended legacy"),
         ({"limit": 1, "offset": 1, "newest_first": True}, "ended"),
         ({"newest_first": True}, "legacy ended 100% unclaimed theirs queued named plain"),
-        ({"name": ["workflow"], "status": ["ENQUEUED"], "application": "orders"}, "plain queued unclaimed"),
+        ({"name": ["workflow"], "status": ["ENQUEUED"], "applications": ["orders"]}, "plain queued unclaimed"),
     ],
 )
 def test_filters_narrow_a_listing(database: SystemDatabase, fields: dict[str, Any], ids: str) -> None:

@@ -40,7 +40,7 @@ def _ids(statuses: Any) -> list[str]:
 
 @pytest.fixture
 def some(launch: Launch, sql: Bystander) -> None:
-    """Three workflows that ended, one of them a fork and one a child, and one that waits."""
+    """Two workflows that ended, one of them a child, and two that wait, one of them a fork that nobody owns."""
 
     @DBOS.workflow(name="inner")
     def inner() -> int:
@@ -64,12 +64,16 @@ def some(launch: Launch, sql: Bystander) -> None:
         )
     sql.execute("UPDATE dbos.workflow_status SET completed_at = 5000 WHERE workflow_uuid = 'outer'")
     sql.execute("UPDATE dbos.workflow_status SET application_name = 'shop' WHERE workflow_uuid = 'waits'")
+    sql.execute("UPDATE dbos.workflow_status SET application_name = NULL WHERE workflow_uuid = 'fork'")
 
 
 FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({}, ["fork", "outer", "outer-1"]),
-    ({"application_name": "shop"}, ["waits"]),
+    ({"application_name": "shop"}, ["fork", "waits"]),
+    ({"application_name": "shop", "workflow_ids": ["outer", "waits"]}, ["waits"]),
+    ({"application_name": "nobody"}, ["fork"]),
     ({"application_name": ["shop", "orders"]}, ["fork", "outer", "outer-1", "waits"]),
+    ({"application_name": []}, ["fork", "outer", "outer-1", "waits"]),
     ({"workflow_ids": ["waits", "outer", "nowhere"]}, ["outer", "waits"]),
     ({"has_parent": True}, ["outer-1"]),
     ({"has_parent": False}, ["fork", "outer"]),
@@ -93,7 +97,7 @@ def test_every_filter_finds_what_it_names(some: None, call: Caller) -> None:
     for filters, expected in FILTERS:
         assert _ids(call("list_workflows", **filters)) == expected, filters
     assert _ids(call("list_queued_workflows", is_fork=True)) == ["fork"]
-    assert _ids(call("list_queued_workflows", application_name="shop")) == ["waits"]
+    assert _ids(call("list_queued_workflows", application_name="shop")) == ["fork", "waits"]
 
 
 def test_what_ended_on_a_queue_is_listed_when_its_status_is_asked_for(launch: Launch, call: Caller) -> None:

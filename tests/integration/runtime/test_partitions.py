@@ -326,8 +326,11 @@ def test_queues_are_listed_found_and_deleted(launch: Launch, call: Caller, sql: 
     call("register_queue", "b", partition_limiter={"limit": 2, "period": 3.0}, partition_concurrency=4)
     call("register_queue", "a", concurrency=2)
     sql.execute("INSERT INTO dbos.queues (name, updated_at, application_name) VALUES ('theirs', 1, 'shop')")
-    assert [queue.name for queue in call("list_queues")] == ["a", "b"]
-    assert [queue.name for queue in call("list_queues", application_name=["shop", "nobody"])] == ["theirs"]
+    sql.execute("INSERT INTO dbos.queues (name, updated_at) VALUES ('unclaimed', 1)")
+    assert [queue.name for queue in call("list_queues")] == ["a", "b", "unclaimed"]
+    named = call("list_queues", application_name=["shop", "nobody"])
+    assert [queue.name for queue in named] == ["theirs", "unclaimed"]
+    assert [queue.name for queue in call("list_queues", application_name=[])] == ["a", "b", "theirs", "unclaimed"]
     found = call("retrieve_queue", "b")
     assert (found.partition_limiter, found.partition_concurrency) == ({"limit": 2, "period": 3.0}, 4)
     call("delete_queue", "b")
