@@ -226,7 +226,7 @@ def _name_of(func: Callable[..., Any]) -> str:
 
 
 def _outcome_of(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
-    """What a function gave, for another thread: a future of asyncio takes no StopIteration, so that its awaiter hangs."""
+    """What a function gave, for another thread: a future of asyncio takes no StopIteration, and its awaiter hangs."""
     try:
         return Outcome(func(*args, **kwargs))
     except Exception as error:  # noqa: BLE001 -- user code raises anything; it is the outcome
