@@ -1,4 +1,4 @@
-"""Cancel, resume, fork, rewind, delete, delay and label workflows: from the application and by a client."""
+"""Cancel, resume, fork, rewind and delete workflows: from the application and by a client."""
 
 from __future__ import annotations
 
@@ -411,57 +411,6 @@ def test_who_waits_for_a_workflow_that_is_deleted_hears_so(gate: Gate, call: Cal
             waits()
 
 
-# -- delay and attributes ------------------------------------------------------------------------------------------
-
-
-def test_a_delay_is_moved_while_it_lasts(gate: Gate, call: Caller, sql: Sql) -> None:
-    with SetWorkflowID("w"), SetEnqueueOptions(delay_seconds=3600):
-        DBOS.enqueue_workflow("work", gate.workflow)
-    call("set_workflow_delay", "w", delay_until_epoch_ms=4_000_000_000_000)
-    assert _row(sql, "w")["delay_until_epoch_ms"] == 4_000_000_000_000
-    gate.open.set()
-    call("set_workflow_delay", "w", delay_seconds=0)
-    assert call.result(call("retrieve_workflow", "w")) == "first second third"
-    before = _row(sql, "w")
-    call("set_workflow_delay", "w", delay_seconds=60)
-    assert _row(sql, "w") == before
-
-
-def test_a_delay_is_told_in_one_way(gate: Gate, call: Caller) -> None:
-    both = {"delay_seconds": 1, "delay_until_epoch_ms": 1}
-    for times in ({}, both, {"delay_seconds": -1}, {"delay_seconds": "soon"}):
-        with pytest.raises(DBOSException, match=r"^DBOS Error: (delay_seconds: |Expected either delay_seconds )"):
-            call("set_workflow_delay", "w", **times)
-
-
-def test_attributes_are_replaced_merged_and_removed(gate: Gate, call: Caller, sql: Sql) -> None:
-    _park(gate.workflow, "w")
-    call("update_workflow_attributes", "w", {"a": 1, "b": {"c": 2}})
-    call("update_workflow_attributes", "w", {"b": 3, "d": [None]}, merge=True)
-    assert _stored(sql) == '{"a": 1, "b": 3, "d": [null]}'
-    call("update_workflow_attributes", "w", {"e": "ü"})
-    assert call.status(call("retrieve_workflow", "w")).attributes == {"e": "ü"}
-    call("update_workflow_attributes", "w", None)
-    assert _stored(sql) == "null"
-    call("update_workflow_attributes", "w", {"f": 1}, merge=True)
-    assert _stored(sql) == '{"f": 1}'
-    call("update_workflow_attributes", "unknown", {"f": 1})
-
-
-def _stored(sql: Sql) -> Any:
-    row = sql.execute("SELECT CAST(attributes AS text) AS attributes FROM dbos.workflow_status").fetchone()
-    assert row is not None
-    return row["attributes"]
-
-
-def test_attributes_are_json_objects(gate: Gate, call: Caller) -> None:
-    for attributes in ([1], "text", {"a": object()}, {"a": float("nan")}, {"a": "\0"}):
-        with pytest.raises(DBOSException, match="attributes"):
-            call("update_workflow_attributes", "w", attributes)
-    with pytest.raises(DBOSException, match="attributes"):
-        call("update_workflow_attributes", "w", None, merge=True)
-
-
 # -- bad input -----------------------------------------------------------------------------------------------------
 
 NAMES: dict[str, tuple[Any, ...]] = {
@@ -482,6 +431,11 @@ def test_an_id_is_text_and_several_are_a_list(gate: Gate, call: Caller) -> None:
     for name in ("cancel_workflows", "resume_workflows", "delete_workflows"):
         with pytest.raises(TypeError, match="list of workflow IDs, got 'w'"):
             call(name, "w")
+
+
+def test_replacements_of_children_are_a_dictionary(gate: Gate, call: Caller) -> None:
+    with pytest.raises(TypeError, match="replacement_children: expected a dictionary of workflow IDs"):
+        call("fork_workflow", "w", 1, replacement_children=["a"])
 
 
 def test_forks_and_rewinds_of_nothing_are_refused(gate: Gate, call: Caller) -> None:
