@@ -38,6 +38,7 @@ from dbos.api.versions import Versions
 from dbos.api.wsgi import join_wsgi
 from dbos.config.keys import DBOSConfig
 from dbos.config.vendor import note_vendor_keys
+from dbos.core.ids import check_topic
 from dbos.engine.context import current_execution, current_step, current_user, recording_execution
 from dbos.engine.places import check_patience
 from dbos.engine.services import Services
@@ -248,6 +249,7 @@ class DBOS(
         refuse_event_loop("DBOS.retrieve_workflow")
         running = engine()
         statuses = EngineStatuses(running)
+        check_topic(workflow_id, subject="workflow ID")
         if existing_workflow:
             statuses.status_of(workflow_id)
         return WorkflowHandle(workflow_id, running.services, statuses)
@@ -261,6 +263,7 @@ class DBOS(
         """As retrieve_workflow."""
         running = engine()
         statuses = EngineStatuses(running)
+        check_topic(workflow_id, subject="workflow ID")
         if existing_workflow:
             await statuses.status_of_async(workflow_id)
         return WorkflowHandleAsync(workflow_id, running.services, statuses)

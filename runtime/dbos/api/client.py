@@ -15,7 +15,7 @@ from dbos.api.client_managing import ClientManaging
 from dbos.api.client_queueing import ClientQueueing
 from dbos.api.client_schedules import ClientSchedules
 from dbos.api.client_transactions import ClientTransactions
-from dbos.api.enqueueing import new_record, new_records, policy_of
+from dbos.api.enqueueing import check_enqueue, new_record, new_records, policy_of
 from dbos.api.handles import WorkflowHandle, WorkflowHandleAsync
 from dbos.api.options import EnqueueOptions
 from dbos.api.runtime import SAFETY_SECONDS, note_event_loop
@@ -243,6 +243,7 @@ class DBOSClient(
     def _enqueue_many(
         self, options: EnqueueOptions, calls: Iterable[Sequence[Any]], workflow_ids: Sequence[str] | None
     ) -> Plan[list[WorkflowId]]:
+        check_enqueue(options)
         made = [check_arguments(args) for args in calls]
         if workflow_ids is not None and len(workflow_ids) != len(made):
             raise ValueError(f"workflow_ids: expected one for each of {len(made)} calls, got {len(workflow_ids)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -140,6 +140,8 @@ def _roles(roles: object) -> tuple[str, ...] | None:
 
 def check_enqueue(options: EnqueueOptions) -> None:
     """Raise TypeError or ValueError naming an option that cannot be."""
+    if not isinstance(options, Mapping):
+        raise TypeError(f"EnqueueOptions: expected a dictionary of options, got {options!r}")
     for required in ("workflow_name", "queue_name"):
         value = options.get(required)
         if not isinstance(value, str) or not value.strip():

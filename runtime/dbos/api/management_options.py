@@ -102,6 +102,10 @@ def fork_of(
     timeout = check_seconds(timeout_seconds, subject="timeout_seconds")
     if timeout == 0:
         raise ValueError("timeout_seconds: expected more than 0 seconds, got 0")
+    if replacement_children is not None and not isinstance(replacement_children, Mapping):
+        raise TypeError(
+            f"replacement_children: expected a dictionary of workflow IDs to others, got {replacement_children!r}"
+        )
     return Fork(
         workflow_id=check_text(workflow_id, subject="workflow ID"),
         fork_id=WorkflowId(take_pending_id() or new_workflow_id()),

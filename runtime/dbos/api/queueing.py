@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dbos._error import DBOSException
@@ -151,7 +151,7 @@ class Queueing:
         """
         if process.application is not None and process.application.engine is not None:
             raise DBOSException("DBOS.listen_queues comes before DBOS.launch()")
-        if isinstance(queues, str):
+        if isinstance(queues, str) or not isinstance(queues, Iterable):
             raise TypeError(f"queues: expected a list of names, got {queues!r}")
         names = [each.name if isinstance(each, Queue) else each for each in queues]
         registry.listened = frozenset(check_name(name, subject="queue name") for name in names)

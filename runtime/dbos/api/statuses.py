@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -14,6 +14,7 @@ from dbos.api.management_options import check_count
 from dbos.api.obstacles import note_obstacles
 from dbos.api.options import check_attributes
 from dbos.core.applications import listed_applications
+from dbos.core.ids import check_topic
 from dbos.core.statuses import WorkflowStatusString
 from dbos.serialization.decoding import UndecodableError, decode_error, decode_inputs, decode_value
 from dbos.store.database import SystemDatabase
@@ -21,8 +22,6 @@ from dbos.store.filters import WAITING, StepFilter, WorkflowFilter
 from dbos.store.operation import Row
 
 logger = logging.getLogger("dbos")
-
-Choice = str | Sequence[str] | None
 
 
 class ListOptions(TypedDict, total=False):
@@ -93,34 +92,39 @@ _ACTIVE = tuple(status for status in WorkflowStatusString if status.active)
 
 
 def list_statuses(
-    database: SystemDatabase, application: str | None, options: ListOptions, *, noted: bool = True
+    database: SystemDatabase,
+    application: str | None,
+    options: ListOptions,
+    *,
+    noted: bool = True,
+    call: str = "list_workflows",
 ) -> list[WorkflowStatus]:
-    """The workflows that match, oldest first unless `sort_desc`.
+    """The workflows that match, oldest first unless `sort_desc`. Errors name the `call`.
 
     With `noted` those that wait say why nobody takes them. What a workflow records does not: it is what every
     SDK would have recorded.
 
-    Raises TypeError for an unknown filter, ValueError for a time that is not ISO 8601, and
-    DBOSQueryTimeoutError when it takes too long.
+    Raises TypeError for an unknown filter and for what is no text or list of it, ValueError for a time that is not
+    ISO 8601, and DBOSQueryTimeoutError when it takes too long.
     """
     unknown = sorted(set(options) - _KNOWN)
     if unknown:
-        raise TypeError(f"list_workflows: unknown filters {', '.join(unknown)}; known are {', '.join(sorted(_KNOWN))}")
+        raise TypeError(f"{call}: unknown filters {', '.join(unknown)}; known are {', '.join(sorted(_KNOWN))}")
     stuck = options.get("undispatchable")
     wanted = WorkflowFilter(
-        workflow_ids=_values(options.get("workflow_ids")),
+        workflow_ids=_values(options, "workflow_ids"),
         status=_statuses(options),
         undispatchable=stuck,
         refused=frozenset() if stuck is None else database.load_facts([]).refused,
-        name=_values(options.get("name")),
-        app_version=_values(options.get("app_version")),
-        forked_from=_values(options.get("forked_from")),
-        parent_workflow_id=_values(options.get("parent_workflow_id")),
-        user=_values(options.get("user")),
-        queue_name=_values(options.get("queue_name")),
-        executor_id=_values(options.get("executor_id")),
-        schedule_name=_values(options.get("schedule_name")),
-        workflow_id_prefix=_values(options.get("workflow_id_prefix")),
+        name=_values(options, "name"),
+        app_version=_values(options, "app_version"),
+        forked_from=_values(options, "forked_from"),
+        parent_workflow_id=_values(options, "parent_workflow_id"),
+        user=_values(options, "user"),
+        queue_name=_values(options, "queue_name"),
+        executor_id=_values(options, "executor_id"),
+        schedule_name=_values(options, "schedule_name"),
+        workflow_id_prefix=_values(options, "workflow_id_prefix"),
         created_from_ms=_epoch_ms("start_time", options.get("start_time")),
         created_to_ms=_epoch_ms("end_time", options.get("end_time")),
         completed_from_ms=_epoch_ms("completed_after", options.get("completed_after")),
@@ -134,7 +138,7 @@ def list_statuses(
         attributes=check_attributes(options.get("attributes")),
         # Whoever names IDs means these, whosever they are.
         applications=listed_applications(
-            _values(options.get("application_name")), None if options.get("workflow_ids") is not None else application
+            _values(options, "application_name"), None if options.get("workflow_ids") is not None else application
         ),
         limit=check_count("limit", options.get("limit")),
         offset=check_count("offset", options.get("offset")),
@@ -153,12 +157,14 @@ def list_queued_statuses(
     database: SystemDatabase, application: str | None, options: ListOptions, *, noted: bool = True
 ) -> list[WorkflowStatus]:
     """The workflows on queues that match; without `status`, those that wait or run."""
-    return list_statuses(database, application, {**options, "queues_only": True}, noted=noted)
+    on_queues: ListOptions = {**options, "queues_only": True}
+    return list_statuses(database, application, on_queues, noted=noted, call="list_queued_workflows")
 
 
 def find_status(database: SystemDatabase, workflow_id: str, *, noted: bool = True) -> WorkflowStatus | None:
-    """One workflow; None when there is none."""
-    found = list_statuses(database, None, {"workflow_ids": [workflow_id]}, noted=noted)
+    """One workflow; None when there is none. Raises TypeError or ValueError for what cannot be an ID."""
+    known = check_topic(workflow_id, subject="workflow ID")
+    found = list_statuses(database, None, {"workflow_ids": [known]}, noted=noted)
     return found[0] if found else None
 
 
@@ -270,7 +276,7 @@ def _decoded(row: Row, column: str, decode: Any) -> Any:
 
 def _statuses(options: ListOptions) -> Sequence[str] | None:
     """The statuses to list; None for all. On queues that is what waits or runs, unless the caller says otherwise."""
-    chosen = _values(options.get("status"))
+    chosen = _values(options, "status")
     if chosen is not None:
         return chosen
     if options.get("undispatchable"):
@@ -278,8 +284,14 @@ def _statuses(options: ListOptions) -> Sequence[str] | None:
     return _ACTIVE if options.get("queues_only") else None
 
 
-def _values(choice: Choice) -> Sequence[str] | None:
-    return [choice] if isinstance(choice, str) else choice
+def _values(options: ListOptions, name: str) -> Sequence[str] | None:
+    choice: Any = options.get(name)
+    if choice is None:
+        return None
+    values = [choice] if isinstance(choice, str) or not isinstance(choice, Iterable) else list(choice)
+    if isinstance(choice, Mapping) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{name}: expected text or a list of it, got {choice!r}")
+    return values
 
 
 def _epoch_ms(option: str, text: str | None) -> int | None:

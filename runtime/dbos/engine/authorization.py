@@ -33,16 +33,17 @@ def authorize(function: str, required: Sequence[str] | None, authentication: Aut
     """
     if not required:
         return None
-    if authentication.roles is None:
+    if authentication.user is None and authentication.roles is None:
         raise DBOSNotAuthorizedError(
             f"{function} requires one of the roles {', '.join(required)}, and nobody is authenticated here"
         )
+    roles = authentication.roles or ()
     for role in required:
-        if role in authentication.roles:
+        if role in roles:
             return role
     raise DBOSNotAuthorizedError(
         f"{function} requires one of the roles {', '.join(required)}; {authentication.user!r} has "
-        f"{', '.join(authentication.roles) or 'none'}"
+        f"{', '.join(roles) or 'none'}"
     )
 
 

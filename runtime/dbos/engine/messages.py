@@ -146,6 +146,8 @@ def as_stored(services: Services) -> Callable[[Stored | None], tuple[str | None,
 
 
 def _check(messages: Sequence[SendMessage]) -> None:
+    if isinstance(messages, str) or not isinstance(messages, Sequence):
+        raise TypeError(f"messages: expected a list of SendMessage, got {messages!r}")
     keys: set[str] = set()
     for message in messages:
         if not isinstance(message, SendMessage):

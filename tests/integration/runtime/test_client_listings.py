@@ -123,6 +123,8 @@ def test_filters_that_cannot_be_are_refused_and_named(listed: DBOSClient, filter
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (None, "EnqueueOptions: expected a dictionary of options, got None"),
+        (5, "EnqueueOptions: expected a dictionary of options, got 5"),
         ({"queue_name": "q"}, "expected text for 'workflow_name'"),
         ({"workflow_name": "w"}, "expected text for 'queue_name'"),
         ({"workflow_name": " ", "queue_name": "q"}, "expected text for 'workflow_name'"),
@@ -144,6 +146,7 @@ def test_filters_that_cannot_be_are_refused_and_named(listed: DBOSClient, filter
     ],
 )
 def test_options_that_cannot_be_are_refused_and_named(listed: DBOSClient, options: Any, said: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=said):
-        listed.enqueue(options)
+    for enqueue in (listed.enqueue, lambda options: listed.enqueue_many(options, [(1,)])):
+        with pytest.raises((ValueError, TypeError), match=said):
+            enqueue(options)
     assert len(listed.list_workflows()) == 6

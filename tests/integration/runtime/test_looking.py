@@ -134,10 +134,31 @@ def test_what_is_no_filter_is_refused(launch: Launch, call: Caller) -> None:
         ({"bogus": 1}, TypeError, "bogus"),
         ({"completed_after": "yesterday"}, ValueError, "completed_after"),
         ({"attributes": "customer"}, DBOSException, "attributes"),
+        ({"status": 5}, TypeError, "status: expected text or a list of it, got 5"),
+        ({"name": ["a", None]}, TypeError, "name: expected text or a list of it"),
+        ({"queue_name": {"a": 1}}, TypeError, "queue_name: expected text or a list of it"),
     ]
     for filters, error, text in refused:
         with pytest.raises(error, match=text):
             call("list_workflows", **filters)
+    with pytest.raises(TypeError, match=r"^list_queued_workflows: unknown filters bogus"):
+        call("list_queued_workflows", bogus=1)
+
+
+def test_values_of_a_filter_come_in_any_collection(some: None, call: Caller) -> None:
+    ended = _ids(call("list_workflows", status="SUCCESS"))
+    for statuses in ({"SUCCESS"}, ("SUCCESS",), iter(["SUCCESS"])):
+        assert _ids(call("list_workflows", status=statuses)) == ended != []
+
+
+def test_what_is_no_id_of_a_workflow_is_refused(launch: Launch, call: Caller) -> None:
+    launch()
+    for workflow_id, error in ((5, TypeError), (None, TypeError), ("a\0", ValueError)):
+        with pytest.raises(error, match="workflow ID: expected text"):
+            call("retrieve_workflow", workflow_id)
+    assert DBOS.get_workflow_status("") is None
+    with pytest.raises(TypeError, match="workflow ID: expected text"):
+        DBOS.retrieve_workflow(5, existing_workflow=False)  # type: ignore[arg-type]
 
 
 @pytest.mark.postgresql_only

@@ -254,6 +254,9 @@ def test_what_cannot_be_sent_is_refused_by_name(launch: Launch, twin: Twin) -> N
     for args, kwargs, kind, said in UNSENDABLE:
         with pytest.raises(kind, match=said):
             twin.call(DBOS, "send", *args, **kwargs)
+    for messages in (None, "text", iter([SendMessage("r", 1)])):
+        with pytest.raises(TypeError, match="messages: expected a list of SendMessage"):
+            twin.call(DBOS, "send_bulk", messages)
 
 
 def test_only_workflows_receive(launch: Launch, twin: Twin) -> None:

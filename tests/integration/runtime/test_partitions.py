@@ -356,6 +356,12 @@ def test_a_process_serves_what_it_listens_to(launch: Launch, lanes: Lanes, clien
         DBOS.listen_queues(["others"])
 
 
+def test_what_a_process_listens_to_is_a_list_of_names() -> None:
+    for queues in ("mine", None, 5):
+        with pytest.raises(TypeError, match="queues: expected a list of names"):
+            DBOS.listen_queues(queues)  # type: ignore[arg-type]
+
+
 def test_what_a_process_listens_to_is_forgotten_when_it_is_destroyed(launch: Launch, lanes: Lanes) -> None:
     DBOS.listen_queues(["mine"])
     launch()

@@ -98,6 +98,26 @@ def test_a_call_without_the_role_is_refused_before_anything_is_stored(launch: La
         assert guarded() == "done"
 
 
+@pytest.mark.parametrize(
+    ("user", "roles", "said"),
+    [
+        (None, None, "nobody is authenticated here"),
+        ("bob", None, "'bob' has none"),
+        ("bob", ["user"], "'bob' has user"),
+    ],
+)
+def test_a_refusal_says_who_lacks_the_role(
+    launch: Launch, user: str | None, roles: list[str] | None, said: str
+) -> None:
+    @DBOS.workflow()
+    @DBOS.required_roles(["admin"])
+    def guarded() -> None: ...
+
+    launch()
+    with DBOSContextSetAuth(user, roles), pytest.raises(DBOSNotAuthorizedError, match=said):
+        guarded()
+
+
 def test_a_workflow_that_was_started_or_enqueued_without_the_role_ends_in_error(launch: Launch, sql: Sql) -> None:
     @DBOS.workflow()
     @DBOS.required_roles(["admin"])
