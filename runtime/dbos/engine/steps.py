@@ -58,7 +58,7 @@ def run_step(
     function = limited(services, execution, step)
     started_ms, started = epoch_ms(), time.monotonic()
     with step_span(services, execution, step.name) as span:
-        outcome, attempts = yield from _attempt(step, function_id, function, args, kwargs, span)
+        outcome, attempts = yield from _attempt(execution, step, function_id, Invoke(function, args, kwargs), span)
         span.ended(outcome.error)
     operated = Operated(function_id, step.name, started_ms)
     try:
@@ -172,19 +172,14 @@ def ensure_owned(execution: Execution) -> Plan[None]:
 
 
 def _attempt(
-    step: StepFunction,
-    function_id: int,
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    span: Recording,
+    execution: Execution, step: StepFunction, function_id: int, call: Invoke, span: Recording
 ) -> Plan[tuple[Outcome, int]]:
     errors: list[Exception] = []
     attempt = 1
     while True:
         scope = StepScope(function_id, step.name, attempt, step.retry.attempts, retried=step.retry.allowed)
         with _step_scope(scope):
-            outcome: Outcome = yield Invoke(function, args, kwargs)
+            outcome: Outcome = yield call
         if outcome.error is None:
             return outcome, attempt
         errors.append(outcome.error)
@@ -198,6 +193,7 @@ def _attempt(
             return Outcome(error=failure), attempt
         span.retried(attempt, outcome.error, delay)
         yield Wait(delay)
+        yield from ensure_owned(execution)  # a cancelled workflow tries no further
         attempt += 1
     if step.retry.allowed and attempt >= step.retry.attempts:
         return Outcome(error=DBOSMaxStepRetriesExceeded(step.name, step.retry.attempts, errors)), attempt

@@ -118,6 +118,31 @@ def test_a_cancelled_workflow_stops_at_its_next_step(gate: Gate, call: Caller, s
     assert sql.execute("SELECT count(*) AS n FROM dbos.workflow_output").fetchone() == {"n": 0}
 
 
+def test_a_step_of_a_cancelled_workflow_is_tried_no_further(launch: Launch, client: DBOSClient) -> None:
+    tried = threading.Semaphore(0)
+    tries: list[int] = []
+
+    @DBOS.step(retries_allowed=True, max_attempts=1000, interval_seconds=0.01, backoff_rate=1)
+    def fails() -> None:
+        tries.append(len(tries))
+        tried.release()
+        raise ConnectionError
+
+    @DBOS.workflow()
+    def persistent() -> None:
+        fails()
+
+    launch()
+    with SetWorkflowID("w"):
+        handle = DBOS.start_workflow(persistent)
+    assert tried.acquire(timeout=20)
+    client.cancel_workflow("w")
+    with pytest.raises(DBOSAwaitedWorkflowCancelledError):
+        handle.get_result()
+    assert len(tries) < 1000
+    assert DBOS.list_workflow_steps("w") == []
+
+
 def test_a_cancelled_workflow_leaves_its_queue_and_its_deduplication_id(gate: Gate, call: Caller, sql: Sql) -> None:
     _park(gate.workflow, "w", deduplication_id="key", priority=3)
     call("cancel_workflows", ["w", "unknown"])
