@@ -11,6 +11,7 @@ from dbos._sys_db import WorkflowStatus
 from dbos.api.administration import Administration
 from dbos.api.asgi import join_asgi
 from dbos.api.awaiting import Awaiting
+from dbos.api.calling import one_class
 from dbos.api.calls import (
     EngineStatuses,
     enqueue_call,
@@ -132,6 +133,7 @@ class _ContextAttributes(type):
         return engine().services.claimant.executor_id
 
 
+@one_class
 class DBOS(
     Administration,
     Communication,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from dbos._error import DBOSInitializationError
 from dbos._sys_db import WorkflowStatus
+from dbos.api.calling import one_class
 from dbos.api.calls import check_arguments
 from dbos.api.client_awaiting import ClientAwaiting
 from dbos.api.client_communication import ClientCommunication
@@ -44,6 +45,7 @@ else:  # for who reads the types while the program runs
 R = TypeVar("R")
 
 
+@one_class
 class DBOSClient(
     ClientCommunication,
     ClientManaging,

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
 from dbos._serialization import WorkflowSerializationFormat
+from dbos.api.calling import with_parentheses
 from dbos.api.calls import is_coroutine_function, wrap_step, wrap_workflow
 from dbos.api.classes import take_required_roles
 from dbos.api.runtime import registry
 from dbos.config.vendor import note_vendor_keys
+from dbos.core.ids import check_topic
 from dbos.core.retry import RetryPolicy
 from dbos.engine.places import check_format
 from dbos.engine.registry import (
@@ -44,6 +46,7 @@ class Decorators:
         return func
 
     @staticmethod
+    @with_parentheses
     def workflow(
         *,
         name: str | None = None,
@@ -70,7 +73,7 @@ class Decorators:
         def decorate(func: Callable[P, R]) -> Callable[P, R]:
             if isinstance(func, staticmethod | classmethod):
                 return type(func)(decorate(func.__func__))
-            registered = name or _name_of(func, "@DBOS.workflow")
+            registered = _name_of(func, name, "@DBOS.workflow")
             workflow = WorkflowFunction(
                 name=registered,
                 function=take_required_roles(func, registered),
@@ -85,6 +88,7 @@ class Decorators:
         return decorate
 
     @staticmethod
+    @with_parentheses
     def step(
         *,
         name: str | None = None,
@@ -117,7 +121,7 @@ class Decorators:
             if isinstance(func, staticmethod | classmethod):
                 return type(func)(decorate(func.__func__))
             step = StepFunction(
-                name=name or _name_of(func, "@DBOS.step"),
+                name=_name_of(func, name, "@DBOS.step"),
                 function=func,
                 is_async=is_coroutine_function(func),
                 retry=retry,
@@ -132,12 +136,12 @@ class Decorators:
         return decorate
 
 
-def _name_of(func: object, decorator: str) -> str:
-    """The qualified name of a function. Raises TypeError for what is none."""
+def _name_of(func: object, given: str | None, decorator: str) -> str:
+    """The name that is given, or the qualified one of a function. Raises TypeError for what is none."""
     found = getattr(func, "__qualname__", None)
     if not callable(func) or not isinstance(found, str):
         raise TypeError(f"{decorator}(): expected a function, got {func!r}")
-    return found
+    return found if given is None else check_topic(given, subject="name") or found
 
 
 def _as_workflow(step: StepFunction) -> tuple[WorkflowFunction, Callable[..., Any]]:

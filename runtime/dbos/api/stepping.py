@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from dbos._error import DBOSException
 from dbos.api.runtime import engine, refuse_event_loop
+from dbos.core.ids import check_topic
 from dbos.core.outcome import Outcome
 from dbos.core.retry import RetryPolicy
 from dbos.engine.context import Execution, recording_execution
@@ -196,6 +197,10 @@ async def _run_on_loop(
 def _step_of(
     options: StepOptions | None, func: Callable[..., Any], call: Callable[..., Any], *, is_async: bool
 ) -> StepFunction:
+    if not callable(func):
+        raise TypeError(f"func: expected a function to run as a step, got {func!r}")
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"StepOptions: expected a dictionary of options, or None, got {options!r}")
     given: StepOptions = options or {}
     unknown = sorted(set(given) - set(StepOptions.__annotations__))
     if unknown:
@@ -203,7 +208,7 @@ def _step_of(
         raise TypeError(f"StepOptions: unknown {', '.join(unknown)}; known are {known}")
     defaults = RetryPolicy()
     return StepFunction(
-        name=given.get("name") or _name_of(func),
+        name=check_topic(given.get("name") or _name_of(func), subject="name"),
         function=call,
         is_async=is_async,
         retry=RetryPolicy(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, ParamSpec, TypeVar
 
+from dbos.api.calling import with_parentheses
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -13,6 +15,7 @@ class Transactions:
     """The class methods of DBOS about transactions."""
 
     @staticmethod
+    @with_parentheses
     def transaction(
         *,
         name: str | None = None,

@@ -134,6 +134,8 @@ def test_the_status_of_a_step_is_there_in_steps_only(launch: Launch) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
+        (5, TypeError, "StepOptions: expected a dictionary of options, or None, got 5"),
+        ({"name": 5}, TypeError, "name: expected text"),
         ({"bogus": 1}, TypeError, "unknown bogus"),
         ({"max_attempts": 0}, ValueError, "max_attempts"),
         ({"timeout_seconds": 1}, DBOSException, "coroutine functions"),
@@ -145,6 +147,11 @@ def test_the_status_of_a_step_is_there_in_steps_only(launch: Launch) -> None:
 def test_options_that_cannot_be_are_named(options: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         DBOS.run_step(options, lambda: 1)
+
+
+def test_what_is_no_function_is_no_step() -> None:
+    with pytest.raises(TypeError, match="func: expected a function to run as a step, got None"):
+        DBOS.run_step(None, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), 1e12])
