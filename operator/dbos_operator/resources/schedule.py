@@ -70,11 +70,12 @@ def _read_time_zone(fields: Fields) -> str:
         return DEFAULT_TIME_ZONE
     if not isinstance(name, str):
         raise fields.wrong("timeZone", expected="the name of a time zone")
+    path = fields.path_of("timeZone")
+    if name in _ZONES_OF_A_MACHINE:
+        expected = "an IANA time zone such as Europe/Berlin"
+        raise InvalidResourceError(path, name, expected=expected, reason=Reason.INVALID_TIME_ZONE)
     try:
-        if name in _ZONES_OF_A_MACHINE:
-            raise UnknownTimeZoneError(name, expected="an IANA time zone such as Europe/Berlin")
         parse_time_zone(name)
     except UnknownTimeZoneError as error:
-        path = fields.path_of("timeZone")
         raise InvalidResourceError(path, name, expected=error.expected, reason=Reason.INVALID_TIME_ZONE) from error
     return name
