@@ -99,7 +99,6 @@ def test_results_come_back_to_both_clients(
         ("refuse", ["no"], "failures.RefusedError", "('no', 7)"),
         ("misread", [], "builtins.KeyError", "'nokey'"),
         ("exhaust", [], "dbos._error.DBOSMaxStepRetriesExceeded", ""),
-        ("jam", [], "builtins.Exception", "UnpicklableError: it jams"),
     ],
 )
 def test_exceptions_come_back_to_both_clients_as_their_class(
@@ -108,6 +107,15 @@ def test_exceptions_come_back_to_both_clients_as_their_class(
     outcome = read_by_both(enqueue(name, *args))
     assert outcome["raised"] == raised
     assert text in outcome["text"]
+
+
+def test_an_exception_that_cannot_be_pickled_keeps_its_type_where_our_worker_stored_it(
+    request: pytest.FixtureRequest, enqueue: Enqueue, read_by_both: Read
+) -> None:
+    outcome = read_by_both(enqueue("jam"))
+    ours = "our worker" in request.node.name
+    assert outcome["raised"] == ("failures.UnpicklableError" if ours else "builtins.Exception")
+    assert outcome["text"] == ("it jams" if ours else "UnpicklableError: it jams")
 
 
 def test_both_clients_tell_the_same_of_a_workflow_that_the_other_party_ran(
