@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,7 +111,8 @@ def text_of(rule: tuple[Field, ...]) -> str:
     return " ".join(field.text for field in rule)
 
 
-@settings(max_examples=3000, deadline=None)
+@pytest.mark.timeout(300)
+@settings(max_examples=1500, deadline=None)
 @given(rule=RULES, zone=ZONES, start=MOMENTS)
 def test_a_rule_names_the_moments_that_looking_at_every_minute_finds(
     rule: tuple[Field, ...], zone: str | None, start: datetime
