@@ -196,7 +196,8 @@ def parse_user_url(text: str, *, asynchronous: bool) -> URL:
 
 def _open(settings: UserDatabaseSettings, create: Callable[..., Any], *, asynchronous: bool) -> Any:
     url = parse_user_url(settings.url, asynchronous=asynchronous)
-    options: dict[str, Any] = dict(_POOL)
+    # A pool of the user's choice, such as NullPool behind a pooler, need not have a size.
+    options: dict[str, Any] = {} if "poolclass" in settings.engine_options else dict(_POOL)
     if url.get_backend_name() == "sqlite":
         if database_file(url) is None:
             options = {"poolclass": StaticPool}  # each connection would be a database of its own

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import InvalidRequestError, OperationalError
+from sqlalchemy.pool import NullPool
 
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SetWorkflowID, SQLAlchemyDatasource
 from dbos._error import DBOSException, DBOSInitializationError
@@ -386,3 +387,18 @@ def test_without_migrations_the_tables_must_be_there(user_url: str) -> None:
         SQLAlchemyDatasource.create(user_url, run_migrations=False)
     SQLAlchemyDatasource.migrate(user_url)
     SQLAlchemyDatasource.create(user_url, run_migrations=False)
+
+
+def test_a_pool_of_the_users_choice_need_not_have_a_size(launch: Launch, user_url: str) -> None:
+    source = SQLAlchemyDatasource.create(user_url, engine_kwargs={"poolclass": NullPool})
+
+    @source.transaction(name="one")
+    def one() -> Any:
+        return source.sql_session().execute(text("SELECT 1")).scalar()
+
+    @DBOS.workflow(name="work")
+    def work() -> Any:
+        return one()
+
+    launch()
+    assert work() == 1
