@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 STUCK_AFTER_SECONDS = 120.0
 """A pass ends long before, whatever fails in it: every call has a time limit."""
+LOOK_AGAIN_SECONDS = 20.0
+"""How long a database waits for older ones to find out where they arrive."""
 
 
 @dataclass(slots=True)
@@ -156,7 +159,7 @@ class Operator:
         """Find out whether an older DBOSDatabase works what this one has reached.
 
         Each older one looks first where it arrives itself: at a start, and after a restart of the server, which makes
-        its database another one, the younger may be there before it.
+        its database another one, the younger may be there before it. One that hangs is not waited for for long.
         """
         databases = world.now().snapshot.databases
         own = databases[key].identity.precedence if key in databases else None
@@ -165,7 +168,9 @@ class Operator:
             for other, found in self._loops.items()
             if own is not None and other in databases and databases[other].identity.precedence < own
         ]
-        await asyncio.gather(*(loop.look_again() for loop in older))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                await asyncio.gather(*(loop.look_again() for loop in older))
         self._find_twins(world)
 
     def _find_twins(self, world: World) -> None:

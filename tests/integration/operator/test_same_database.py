@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from dbos_operator.gateway.postgres import open_gateway
 from dbos_operator.gateway.protocol import Gateway, GatewayRequest, Prepared
+from dbos_operator.loop import operator
 from dbos_operator.resources.identity import Kind
 from support.cut_off_gateway import CutOff, Outage
 from support.fake_cluster import FakeCluster
@@ -55,14 +58,31 @@ async def test_the_younger_does_nothing_before_the_older_has_looked(
         may_at_once.set()
         return Late(opened, arrived, may_at_once)
 
-    async with start(open_gateway=open_one) as operator:
+    async with start(open_gateway=open_one) as running:
         await cluster.until(lambda: asked.is_set() and arrived.is_set())
         await cluster.until(lambda: sql("SELECT FROM information_schema.tables WHERE table_schema = 'dbos_operator'"))
-        assert not operator.health().ready
+        assert not running.health().ready
         may.set()
         await cluster.until(lambda: cluster.condition(Kind.DATABASE, "twin", "Stalled") == ("True", "SameDatabase"))
     assert not sql("SELECT * FROM workflow_schedules")
     assert not sql("SELECT * FROM dbos_operator.owned")
+
+
+async def test_an_older_database_that_hangs_does_not_hold_the_others(
+    cluster: FakeCluster, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operator, "LOOK_AGAIN_SECONDS", 0.2)
+    asked, may = threading.Event(), threading.Event()
+    cluster.apply(Kind.DATABASE, "another", {"secretRef": {"name": "db", "key": "url"}, "schema": "another"})
+
+    def open_one(request: GatewayRequest) -> Gateway:
+        opened = open_gateway(request)
+        return opened if request.schema == "another" else Late(opened, asked, may)
+
+    async with start(open_gateway=open_one):
+        await cluster.until(lambda: cluster.condition(Kind.DATABASE, "another") == ("True", "Connected"))
+        assert asked.is_set()
+        may.set()
 
 
 async def test_after_a_restart_of_the_server_the_younger_is_still_the_younger(
