@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from dbos.core.ids import OwnerToken, WorkflowId
 from dbos.core.outcome import Outcome
@@ -216,8 +217,9 @@ def test_without_retries_a_lost_connection_is_told_to_the_caller(database: Syste
     with writing(database, retry=False) as writer:
         writer.write(a_workflow())
         _kill_others(sql)
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(OperationalError) as told:
             writer.write(a_workflow())
+        assert isinstance(told.value.orig, psycopg.OperationalError)
         assert writer.write(a_workflow()) == CREATED
 
 

@@ -42,10 +42,11 @@ def connection_arguments(text: str) -> dict[str, Any]:
         raise ValueError(f"expected a postgresql:// URL, got {scheme}://")
     try:
         arguments: dict[str, Any] = dict(conninfo_to_dict(f"postgresql://{rest}"))
+        clear = not any("@" in arguments.get(part, "") for part in ("host", "port", "dbname"))
     except psycopg.ProgrammingError:
-        arguments = _read_leniently(text)  # a password that is not quoted as libpq wants it, an option unknown to it
-    if any("@" in arguments.get(part, "") for part in ("host", "port", "dbname")):
-        arguments = _read_leniently(text)  # a / or an @ of a password ended what libpq takes for it
+        clear = False
+    if not clear:  # a password that is not quoted as libpq wants it, an option unknown to it
+        arguments = _read_leniently(text)
     if not arguments.get("dbname"):
         raise ValueError(f"expected a database name at the end of {shown_url(text)}")
     return arguments
