@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -162,16 +163,18 @@ class Operator:
         its database another one, the younger may be there before it. One that hangs is not waited for for long.
         """
         databases = world.now().snapshot.databases
-        own = databases[key].identity.precedence if key in databases else None
-        older = [
-            found.loop
-            for other, found in self._loops.items()
-            if own is not None and other in databases and databases[other].identity.precedence < own
-        ]
+        if key in databases:
+            await self._look_again(
+                found.loop
+                for other, found in self._loops.items()
+                if other in databases and databases[other].identity.precedence < databases[key].identity.precedence
+            )
+        self._find_twins(world)
+
+    async def _look_again(self, loops: Iterable[DatabaseLoop]) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_AGAIN_SECONDS):
-                await asyncio.gather(*(loop.look_again() for loop in older))
-        self._find_twins(world)
+                await asyncio.gather(*(loop.look_again() for loop in loops))
 
     def _find_twins(self, world: World) -> None:
         """Of DBOSDatabases that turn out to be the same one only the oldest works."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dbos.core.cron import CronRule, InvalidCronError, UnknownTimeZoneError, parse_time_zone
+from dbos.core.cron import EXPECTED_TIME_ZONE, CronRule, InvalidCronError, UnknownTimeZoneError, parse_time_zone
 from dbos_operator.errors import InvalidResourceError
 from dbos_operator.reasons import Reason
 from dbos_operator.resources.fields import Fields
@@ -72,8 +72,7 @@ def _read_time_zone(fields: Fields) -> str:
         raise fields.wrong("timeZone", expected="the name of a time zone")
     path = fields.path_of("timeZone")
     if name in _ZONES_OF_A_MACHINE:
-        expected = "an IANA time zone such as Europe/Berlin"
-        raise InvalidResourceError(path, name, expected=expected, reason=Reason.INVALID_TIME_ZONE)
+        raise InvalidResourceError(path, name, expected=EXPECTED_TIME_ZONE, reason=Reason.INVALID_TIME_ZONE)
     try:
         parse_time_zone(name)
     except UnknownTimeZoneError as error:

@@ -15,6 +15,7 @@ from itertools import islice, takewhile
 from typing import Self
 from zoneinfo import ZoneInfo
 
+EXPECTED_TIME_ZONE = "an IANA time zone such as Europe/Berlin"
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -88,7 +89,7 @@ def parse_time_zone(name: str | None) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:  # OSError: the name of a folder of zones, as in "Europe"
-        raise UnknownTimeZoneError(name, expected="an IANA time zone such as Europe/Berlin") from error
+        raise UnknownTimeZoneError(name, expected=EXPECTED_TIME_ZONE) from error
 
 
 @lru_cache(maxsize=4096)

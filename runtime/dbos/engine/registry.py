@@ -49,11 +49,10 @@ class StepFunction:
     """How long an attempt may take; coroutine functions only."""
 
     def __post_init__(self) -> None:
-        if self.should_retry is not None and not callable(self.should_retry):
-            raise TypeError(
-                f"Step {self.name}: should_retry: expected a function of the error, got {self.should_retry!r}"
-            )
-        if not self.is_async and _gives_coroutine(self.should_retry):
+        asked = self.should_retry
+        if asked is not None and not callable(asked):
+            raise TypeError(f"Step {self.name}: should_retry: expected a function of the error, got {asked!r}")
+        if asked is not None and not self.is_async and _gives_coroutine(asked):
             raise DBOSException(
                 f"Step {self.name}: should_retry is a coroutine function, which only coroutine functions can await; "
                 "make the step one, or should_retry a plain function"

@@ -357,9 +357,12 @@ def _retried(work: Callable[[], Plan[T]], confirm: Callable[[], Plan[None]]) -> 
         except _ConflictError as conflict:
             retries += 1
             cause = conflict.__cause__
-        busy_since = min(busy_since, time.monotonic()) if isinstance(cause, Exception) and is_busy(cause) else math.inf
-        if isinstance(cause, Exception) and time.monotonic() - busy_since >= LONGEST_BUSY_SECONDS:
-            raise _FailedError(cause)
+        if isinstance(cause, Exception) and is_busy(cause):
+            busy_since = min(busy_since, time.monotonic())
+            if time.monotonic() - busy_since >= LONGEST_BUSY_SECONDS:
+                raise _FailedError(cause)
+        else:
+            busy_since = math.inf
         yield Wait(_pause(cause, retries))
         yield from confirm()
 

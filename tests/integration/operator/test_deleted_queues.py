@@ -20,6 +20,11 @@ SCALED = {
 }
 
 
+async def _create(cluster: FakeCluster) -> None:
+    cluster.apply(Kind.QUEUE, "emails", SCALED)
+    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled"))
+
+
 def _put(sql: Sql, status: str) -> None:
     sql(
         "INSERT INTO workflow_status (workflow_uuid, status, name, queue_name, delay_until_epoch_ms)"
@@ -32,8 +37,7 @@ def _put(sql: Sql, status: str) -> None:
 async def test_what_is_left_on_a_queue_that_goes_is_still_worked_on(
     cluster: FakeCluster, operator: Operator, sql: Sql
 ) -> None:
-    cluster.apply(Kind.QUEUE, "emails", SCALED)
-    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled"))
+    await _create(cluster)
     _put(sql, "ENQUEUED")
     cluster.delete(Kind.QUEUE, "emails")
     target = cluster.put_workload("worker", replicas=0)
@@ -47,8 +51,7 @@ async def test_what_is_left_on_a_queue_that_goes_is_still_worked_on(
 async def test_a_queue_that_goes_says_when_only_delayed_workflows_are_on_it(
     cluster: FakeCluster, operator: Operator, sql: Sql
 ) -> None:
-    cluster.apply(Kind.QUEUE, "emails", SCALED)
-    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled"))
+    await _create(cluster)
     _put(sql, "DELAYED")
     cluster.delete(Kind.QUEUE, "emails")
     await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("False", "Deleting"))
@@ -64,8 +67,7 @@ async def test_a_queue_that_goes_says_when_only_delayed_workflows_are_on_it(
 async def test_a_queue_of_a_terminating_namespace_is_let_go_after_half_a_minute(
     status: str, cluster: FakeCluster, operator: Operator, sql: Sql
 ) -> None:
-    cluster.apply(Kind.QUEUE, "emails", SCALED)
-    await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("True", "Reconciled"))
+    await _create(cluster)
     _put(sql, status)
     cluster.delete(Kind.QUEUE, "emails", since=datetime.now(UTC) - timedelta(minutes=6))
     await cluster.until(lambda: cluster.condition(Kind.QUEUE, "emails") == ("False", "Deleting"))
